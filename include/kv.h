@@ -1,0 +1,483 @@
+/*
+ * libkv: an embeddable key-value store.
+ *
+ * This is the whole public interface. The simple calls come first: a program that wants an
+ * ordered, durable map and nothing else uses kv_open, kv_get, kv_put, kv_delete, kv_result_free
+ * and kv_close, and passes NULL for what it does not care about:
+ *
+ *     kv *db;
+ *     kv_result r = KV_RESULT_INIT;
+ *     kv_open("data", NULL, &db);
+ *     kv_put(db, "hello", 5, "world", 5, NULL, NULL);
+ *     if (kv_get(db, "hello", 5, NULL, &r) == KV_OK)
+ *         printf("%.*s\n", (int)r.values[0].len, (const char *)r.values[0].data);
+ *     kv_result_free(&r);
+ *     kv_close(db);
+ *
+ * What holds for every call, unless its own comment says otherwise:
+ *
+ * - Results. A call that can fail returns KV_OK (0) or one of the negative KV_E… codes.
+ *   kv_strerror() names a code; kv_error_detail() says what exactly was wrong. Any call may fail
+ *   with KV_EINVAL (an argument), KV_EFORK, KV_ENOMEM, and where it reads the disk with KV_EIO,
+ *   KV_ECORRUPT or KV_EMFILE; a call's comment lists what else.
+ * - Outputs. On failure they are untouched. A kv_result is the exception: it is always filled,
+ *   with nothing where there is nothing.
+ * - Structs. Each begins with its own size and is set up by its initializer (KV_OPTIONS_INIT,
+ *   KV_OP_INIT …); zero is the default of every other field. A field that makes no sense is
+ *   KV_EINVAL, and the detail names it.
+ * - Ownership. Memory passed in stays the caller's and is read only until the call returns.
+ * - Threads. Any number of threads may use a store and its spaces at once. A single kv_result,
+ *   kv_batch or kv_iter is for one thread at a time.
+ * - Processes. Nothing is global: any number of stores may be open at once. No signal is raised or
+ *   handled, nothing is printed, exit() is never called. After fork() the child cannot use what
+ *   its parent opened: calls answer KV_EFORK, those that return nothing do nothing.
+ *
+ * Limits: keys 1 to 65,535 bytes, values 0 bytes to the smaller of 64 MiB and an eighth of the
+ * memory budget. Keys are ordered by their bytes, as memcmp orders them, shorter ones first.
+ */
+#ifndef KV_H
+#define KV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define KV_API __attribute__((visibility("default")))
+#else
+#define KV_API
+#endif
+
+/* ------------------------------------------------------------------------------------------
+ * Version and errors
+ * ------------------------------------------------------------------------------------------ */
+
+#define KV_VERSION_MAJOR 0
+#define KV_VERSION_MINOR 1
+#define KV_VERSION_PATCH 0
+
+/** What calls return. New codes may be added, none changes its number. */
+enum {
+    KV_OK = 0,
+    KV_ENOTFOUND = -1,  /* no such key, or the iterator is past its last entry */
+    KV_EINVAL = -2,     /* an argument or a field is wrong; the detail names it */
+    KV_ETOOBIG = -3,    /* a key, a value or a batch is over its limit; nothing was allocated */
+    KV_ENOMEM = -4,     /* the allocator or the memory budget has no more */
+    KV_ENOSPC = -5,     /* the disk, or the budget of a store in memory, is full */
+    KV_EIO = -6,        /* the file system failed; where a sync did: see kv_put() */
+    KV_ECORRUPT = -7,   /* bytes on disk are not what was written; none of them was returned */
+    KV_EFORMAT = -8,    /* the directory was written by a newer libkv; it was left as it was */
+    KV_ENOENT = -9,     /* the path, or the store where KV_MUST_EXIST asks for one, is missing */
+    KV_EEXIST = -10,    /* KV_MUST_CREATE was asked, and there is a store already */
+    KV_ENOTDIR = -11,   /* the path, or a part of it, is not a directory */
+    KV_EACCES = -12,    /* the operating system denies permission */
+    KV_EINUSE = -13,    /* another process has this directory open */
+    KV_EOPEN = -14,     /* this process has this directory open already */
+    KV_EMFILE = -15,    /* no file descriptor is left */
+    KV_EBUSY = -16,     /* something is in use: see kv_close(), kv_put() */
+    KV_EFORK = -17,     /* the handle was opened before fork(), in the parent */
+    KV_ECONFLICT = -18, /* the condition or context of a write, or a policy, does not hold */
+    KV_ENOTSUP = -19,   /* not offered here; the detail says why */
+    KV_ELAYOUT = -20    /* the store was created with another layout */
+};
+
+/** The name and meaning of a code, in English. Never NULL. Static storage. */
+KV_API const char *kv_strerror(int err);
+
+/** What was wrong in this thread's last call that failed: the field, file, size or system error, in
+ *  one line for a person. Empty where none failed yet. A get or an iterator that finds nothing
+ *  (KV_ENOTFOUND) leaves it as it was. Never NULL; valid until this thread's next call. */
+KV_API const char *kv_error_detail(void);
+
+/** The version of the library that is linked, as in "0.1.0". Static storage. */
+KV_API const char *kv_version(void);
+
+/* ------------------------------------------------------------------------------------------
+ * Types of the simple calls
+ * ------------------------------------------------------------------------------------------ */
+
+typedef struct kv kv;             /* a store, or one keyspace of it */
+typedef struct kv_batch kv_batch; /* writes that take effect together */
+typedef struct kv_snap kv_snap;   /* the store as it was at one moment */
+typedef struct kv_iter kv_iter;   /* a walk over keys in order */
+
+struct kv_options; /* how a store is opened: below */
+
+/** Borrowed bytes. data may be NULL where len is 0. */
+typedef struct kv_slice {
+    const void *data;
+    size_t len;
+} kv_slice;
+
+/** One value. */
+typedef struct kv_value {
+    const void *data;
+    size_t len;
+    int64_t expires_ms; /* milliseconds since 1970-01-01 UTC; 0: never */
+    uint64_t reserved;  /* 0 */
+} kv_value;
+
+/** How surely a write is kept once its call has returned (kv_options.durability of a store,
+ *  kv_op.durability of a request). */
+enum {
+    KV_DEFAULT = 0, /* of a store: KV_DISK, in memory KV_MEMORY; of a request: the store's */
+    KV_MEMORY = 1,  /* no log: kept from the next kv_flush() or kv_close() on. Whole stores only */
+    KV_OS = 2,      /* survives the end of the process, not that of the machine */
+    KV_DISK = 3     /* survives power loss: synced before the call returns; calls share a sync */
+};
+
+/** Conditions of a write (kv_op.condition). */
+enum {
+    KV_ALWAYS = 0,
+    KV_IF_ABSENT = 1, /* only where the key has no value, else KV_ECONFLICT */
+    KV_IF_PRESENT = 2 /* only where the key has a value, else KV_ECONFLICT */
+};
+
+#define KV_TTL_NONE UINT64_MAX               /* no expiry, even where the space has a default */
+#define KV_TTL_MAX  UINT64_C(31536000000000) /* the longest time to live: 1,000 years, in ms */
+
+/** What a request may ask for. Every call takes NULL for all defaults. */
+typedef struct kv_op {
+    uint32_t size;       /* set by KV_OP_INIT */
+    uint32_t flags;      /* 0: none is defined yet */
+    uint8_t durability;  /* writes: KV_OS, KV_DISK */
+    uint8_t condition;   /* puts and deletes: KV_IF_… */
+    uint8_t reserved[6]; /* 0 */
+    /* Puts: the value is gone this many milliseconds after the put, to the millisecond by the wall
+       clock; at most KV_TTL_MAX. 0: the space's default. */
+    uint64_t ttl_ms;
+    /* Puts and deletes: kv_result.context of an earlier call on this key. The write is done only if
+       nobody has written the key since, else KV_ECONFLICT. Absent is absent: a context that saw no
+       value holds whenever there is none. */
+    kv_slice context;
+    /* Gets: read the store as it was then. */
+    kv_snap *snapshot;
+} kv_op;
+
+/**
+ * What a request answers. Set up once by KV_RESULT_INIT, used for any number of calls, each of
+ * which replaces what the last one left, and ended by kv_result_free() before the store is closed.
+ *
+ * Values up to 4 KiB are copied into a buffer that the result keeps, so a result in its second use
+ * allocates nothing; larger ones are lent by the store and pinned until the result's next use. A
+ * call may be given a key, value or context that lies in its own result.
+ */
+typedef struct kv_result {
+    uint32_t size;                  /* set by KV_RESULT_INIT */
+    uint32_t flags;                 /* 0 */
+    uint32_t count;                 /* how many values: 0 or 1 */
+    uint8_t durability;             /* writes: what was reached, KV_MEMORY to KV_DISK */
+    uint8_t reserved[3];            /* 0 */
+    const kv_value *values;         /* count of them; valid until the result's next use */
+    kv_slice context;               /* the version of the key that the call saw or made */
+    struct kv_result_private *held; /* the library's own */
+} kv_result;
+
+/* ------------------------------------------------------------------------------------------
+ * The simple calls
+ * ------------------------------------------------------------------------------------------ */
+
+/**
+ * Opens the store in the directory path, creating it (one level, mode 0700) where there is none.
+ * path NULL: a store that lives in memory, within its budget, and ends with kv_close(). options
+ * NULL: 64 MiB of memory, KV_DISK, two threads for disk work.
+ *
+ * A directory is open in one process at a time, and there once. Opening includes recovery: every
+ * write that was acknowledged is there, a log that a crash tore is cut at the tear, and a file that
+ * does not hold what was written is KV_ECORRUPT.
+ *
+ * None of these changes anything on disk: KV_EINVAL (a field), KV_ENOTDIR (path is a file),
+ * KV_ENOENT (its parent is missing, or KV_MUST_EXIST), KV_EEXIST (KV_MUST_CREATE), KV_EACCES,
+ * KV_EINUSE, KV_EOPEN, KV_EFORMAT, KV_ELAYOUT, KV_ECORRUPT. Also: KV_ECONFLICT (the policy differs
+ * from the recorded one), KV_ENOSPC.
+ *
+ * *out is the caller's until kv_close().
+ */
+KV_API int kv_open(const char *path, const struct kv_options *options, kv **out);
+
+/**
+ * Closes a handle. That of a space (kv_space()): the handle and nothing else. That of the store:
+ * what was acknowledged is synced (without a log: written to tables), background work ends, files
+ * and memory are released. NULL is KV_OK. No other thread may use the handle from this call on.
+ *
+ * KV_EBUSY, and nothing closed, while an iterator, snapshot, batch, lent value or space handle of
+ * the store is alive. KV_EFORK, and nothing closed, in a child of the process that opened. Any
+ * other failure (KV_EIO, KV_ENOSPC: the last sync) is told, and the handle is gone all the same.
+ */
+KV_API int kv_close(kv *db);
+
+/**
+ * Gets the value of key. KV_ENOTFOUND where it has none or that has expired; result->context is set
+ * then too. result NULL: only the code. Of op only snapshot may be set. Never waits for a writer.
+ */
+KV_API int kv_get(kv *db, const void *key, size_t key_len, const kv_op *op, kv_result *result);
+
+/**
+ * Sets key to value in place of what it had. Returns when the value is readable by everyone and as
+ * durable as asked; a writer may wait for disk work that has fallen behind. result gets the new
+ * version's context and the durability reached.
+ *
+ * Nothing was written: KV_EINVAL, KV_ETOOBIG, KV_ENOMEM, KV_ENOSPC, KV_ECONFLICT (condition or
+ * context), KV_ENOTSUP (KV_OS or KV_DISK asked of a store without a log), KV_EBUSY (a condition or
+ * context could not be judged, since others kept writing).
+ * KV_EIO: the write may be there after the next opening or not. The store takes no further write
+ * until it is opened again; reads go on.
+ */
+KV_API int kv_put(kv *db, const void *key, size_t key_len, const void *value, size_t value_len,
+                  const kv_op *op, kv_result *result);
+
+/** Removes key and its value. An absent key is KV_OK. As kv_put() in everything else. */
+KV_API int kv_delete(kv *db, const void *key, size_t key_len, const kv_op *op, kv_result *result);
+
+/** Releases what the result holds; it is then as KV_RESULT_INIT left it. NULL is allowed. */
+KV_API void kv_result_free(kv_result *result);
+
+/* ------------------------------------------------------------------------------------------
+ * Options
+ * ------------------------------------------------------------------------------------------ */
+
+/** kv_options.flags. Neither goes with a store in memory, and not both together. */
+enum {
+    KV_MUST_EXIST = 1u << 0, /* KV_ENOENT, and none is created, where there is no store */
+    KV_MUST_CREATE = 1u << 1 /* KV_EEXIST where there is one */
+};
+
+/** kv_options.layout: chosen when the store is created, recorded, never changed. */
+enum {
+    KV_LAYOUT_DEFAULT = 0, /* what the store has; KV_ORDERED for a new one */
+    KV_ORDERED = 1         /* keys in byte order, for a store that stands alone */
+};
+
+/** kv_options.compression: tables are stored as they are. */
+#define KV_COMPRESS_NONE (-1)
+
+/** The levels of kv_log_fn. */
+enum { KV_LOG_ERROR = 1, KV_LOG_WARN = 2, KV_LOG_INFO = 3, KV_LOG_DEBUG = 4 };
+
+/** Told what happens in the background. Runs on the thread on which it happens, several at a time,
+ *  and calls nothing of libkv. message is one line, lent until it returns. */
+typedef void kv_log_fn(void *user, int level, const char *message);
+
+/** The host's allocator, in place of malloc, realloc and free. alloc and resize return memory
+ *  aligned for any type, or NULL; resize(user, NULL, n) is alloc(user, n); free takes NULL. Called
+ *  from any thread, several at a time. Outlives the store. */
+typedef struct kv_allocator {
+    uint32_t size;  /* set by KV_ALLOCATOR_INIT */
+    uint32_t flags; /* 0 */
+    void *(*alloc)(void *user, size_t bytes);
+    void *(*resize)(void *user, void *old, size_t bytes);
+    void (*free)(void *user, void *old);
+    void *user; /* handed to the three */
+} kv_allocator;
+
+/** What a keyspace promises; recorded when it is created, then fixed. */
+typedef struct kv_policy {
+    uint32_t size;   /* set by KV_POLICY_INIT */
+    uint32_t flags;  /* 0 */
+    uint64_t ttl_ms; /* for puts that name none, at most KV_TTL_MAX; 0, KV_TTL_NONE: no expiry */
+} kv_policy;
+
+/** How a store is opened. */
+typedef struct kv_options {
+    uint32_t size;                 /* set by KV_OPTIONS_INIT */
+    uint32_t flags;                /* KV_MUST_… */
+    size_t memory;                 /* bytes for everything, 4 MiB or more; 0: 64 MiB */
+    uint8_t durability;            /* KV_MEMORY, KV_OS, KV_DISK; in memory only KV_MEMORY */
+    uint8_t workers;               /* threads for disk work, at most 16; 0: two */
+    uint8_t layout;                /* KV_ORDERED */
+    uint8_t reserved[5];           /* 0 */
+    int compression;               /* of new tables: zstd level 1 to 19, KV_COMPRESS_NONE; 0: 1 */
+    const kv_policy *policy;       /* of the default space; NULL: what it has, or all defaults */
+    const kv_allocator *allocator; /* NULL: the C library's */
+    kv_log_fn *log;                /* NULL: silent */
+    void *user;                    /* handed to log */
+} kv_options;
+
+/* ------------------------------------------------------------------------------------------
+ * Keyspaces
+ * ------------------------------------------------------------------------------------------ */
+
+/**
+ * Opens a named keyspace of the store, creating it, durably, at its first use. Its keys are its
+ * own. The handle takes the same calls as the store's, which is the default space; it may be opened
+ * any number of times. name: 1 to 255 bytes and a NUL. policy NULL: what the space has, or all
+ * defaults for a new one. db: the store or any space of it. At most 65,535 spaces.
+ *
+ * KV_ECONFLICT: the space was created with another policy. KV_ETOOBIG: one space too many. Where it
+ * is created, errors as kv_put().
+ *
+ * *out is the caller's until kv_close(), which comes before that of the store.
+ */
+KV_API int kv_space(kv *db, const char *name, const kv_policy *policy, kv **out);
+
+/* ------------------------------------------------------------------------------------------
+ * Batches: all or nothing, to every reader and in every crash
+ * ------------------------------------------------------------------------------------------ */
+
+/** Makes an empty batch, whose writes go to db's space. *out is the caller's until
+ *  kv_batch_free(). */
+KV_API int kv_batch_new(kv *db, kv_batch **out);
+
+/** What is added from here on goes to this space of the same store. */
+KV_API int kv_batch_use(kv_batch *batch, kv *space);
+
+/** Adds a put. Copies key and value. Of op only ttl_ms may be set; it counts from the commit.
+ *  KV_ETOOBIG, and nothing added, where the keys and values in the batch would come to more than an
+ *  eighth of the memory budget and 64 KiB. */
+KV_API int kv_batch_put(kv_batch *batch, const void *key, size_t key_len, const void *value,
+                        size_t value_len, const kv_op *op);
+
+/** Adds a delete. Copies key. KV_ETOOBIG as kv_batch_put(). */
+KV_API int kv_batch_delete(kv_batch *batch, const void *key, size_t key_len);
+
+/** Writes all of it or nothing; of several writes to one key the last counts. Of op only durability
+ *  may be set; result gets the durability reached, and no context. On success the batch is empty
+ *  and may be used again, on failure it is as it was. An empty one is KV_OK. Errors as kv_put(). */
+KV_API int kv_batch_commit(kv_batch *batch, const kv_op *op, kv_result *result);
+
+/** Ends a batch, written or not. NULL is allowed. */
+KV_API void kv_batch_free(kv_batch *batch);
+
+/* ------------------------------------------------------------------------------------------
+ * Snapshots and iterators
+ * ------------------------------------------------------------------------------------------ */
+
+/** Keeps what is readable now, in all spaces of the store, for kv_op.snapshot and
+ *  kv_range.snapshot, while writes go on. Costs disk space, not time: what it sees is not compacted
+ *  away. A value that expires does so in a snapshot too. *out is the caller's until
+ *  kv_snapshot_free(). */
+KV_API int kv_snapshot(kv *db, kv_snap **out);
+
+/** Ends a snapshot; iterators that were opened on it go on. NULL is allowed. */
+KV_API void kv_snapshot_free(kv_snap *snap);
+
+/** What an iterator walks over: the keys k with from <= k < to that begin with prefix. An empty
+ *  slice does not bound. Bounds that leave nothing between them are an empty walk, no error. */
+typedef struct kv_range {
+    uint32_t size;  /* set by KV_RANGE_INIT */
+    uint32_t flags; /* 0 */
+    kv_slice from;  /* at most 65,535 bytes each */
+    kv_slice to;
+    kv_slice prefix;
+    kv_snap *snapshot; /* NULL: what is readable when the iterator is opened or renewed */
+} kv_range;
+
+/** One entry of a walk; its bytes are lent until the iterator's next call. */
+typedef struct kv_entry {
+    uint32_t size;  /* set by KV_ENTRY_INIT */
+    uint32_t flags; /* 0 */
+    kv_slice key;
+    kv_value value;
+} kv_entry;
+
+/** Opens a walk over range (NULL: all keys of the space). It sees what was readable at this moment,
+ *  whatever is written later. It stands before the first entry and behind the last at once:
+ *  kv_iter_next() gives the first, kv_iter_prev() the last. From then on it stands on the entry that
+ *  it gave, or where kv_iter_seek() put it, between two. *out is the caller's until
+ *  kv_iter_close(). */
+KV_API int kv_iter_open(kv *db, const kv_range *range, kv_iter **out);
+
+/** Does what closing and opening again over range would, at less cost, and sees what is readable
+ *  now. range NULL: the same range, and the same snapshot if it had one. On failure the iterator is
+ *  as it was. */
+KV_API int kv_iter_renew(kv_iter *iter, const kv_range *range);
+
+/** Steps to the next entry, upwards, and lends it; values that have expired are passed over.
+ *  KV_ENOTFOUND past the last: the iterator then stands behind it, and kv_iter_prev() gives the
+ *  last. entry NULL: only steps. */
+KV_API int kv_iter_next(kv_iter *iter, kv_entry *entry);
+
+/** As kv_iter_next(), downwards. */
+KV_API int kv_iter_prev(kv_iter *iter, kv_entry *entry);
+
+/** Stands before the first entry whose key is key or above, so that kv_iter_next() gives that one
+ *  and kv_iter_prev() the last one below. A key outside the range stands at the nearer end, an
+ *  empty one (key_len 0) before the first entry. */
+KV_API int kv_iter_seek(kv_iter *iter, const void *key, size_t key_len);
+
+/** Ends a walk. NULL is allowed. */
+KV_API void kv_iter_close(kv_iter *iter);
+
+/* ------------------------------------------------------------------------------------------
+ * Maintenance
+ * ------------------------------------------------------------------------------------------ */
+
+/** Makes every write that was acknowledged before this call durable (KV_DISK), whatever it had
+ *  asked for. KV_ENOTSUP for a store without a log (KV_MEMORY): kv_flush() is the call there.
+ *  KV_EIO as kv_put(). */
+KV_API int kv_sync(kv *db);
+
+/** Moves all that was written before this call from memory to tables and waits until it is there.
+ *  Compaction goes on by itself. KV_ENOSPC, KV_EIO: it stays where it was. */
+KV_API int kv_flush(kv *db);
+
+#define KV_LEVELS 7
+
+/** Figures of a store with all its spaces: since kv_open(), or of now where they say so. */
+typedef struct kv_statistics {
+    uint32_t size;  /* set by KV_STATISTICS_INIT */
+    uint32_t flags; /* 0 */
+
+    /* Requests that succeeded; gets also count where they found nothing. */
+    uint64_t gets, gets_found;
+    uint64_t puts, deletes; /* those of batches included */
+    uint64_t batches;
+    uint64_t user_bytes_written; /* keys and values as given */
+
+    /* Reads. */
+    uint64_t cache_hits, cache_misses; /* blocks of tables */
+    uint64_t bloom_checked;            /* filters asked by gets */
+    uint64_t bloom_skipped;            /* … that saved a look into their table */
+    uint64_t bloom_false;              /* … that sent a get into a table without the key */
+
+    /* Writes. log_synced_writes / log_syncs is how many share a sync. */
+    uint64_t log_bytes, log_syncs, log_synced_writes;
+    uint64_t flushes, flush_bytes;
+    uint64_t compactions, compaction_read_bytes, compaction_write_bytes;
+    uint64_t trivial_moves;    /* compactions that only moved a table down */
+    uint64_t stalls, stall_ns; /* writes that had to wait, and for how long in all … */
+    uint64_t stalls_memtable;  /* … because flushing had fallen behind */
+    uint64_t stalls_level0;    /* … because compaction had */
+    uint64_t stalls_log;       /* … because the next log was not ready */
+
+    /* Now. */
+    uint64_t memory_limit, memory_used; /* the budget, bytes */
+    uint64_t memory_memtables, memory_cache, memory_tables, memory_other;
+    uint64_t table_files[KV_LEVELS], table_bytes[KV_LEVELS];
+    uint64_t disk_bytes; /* tables, logs and manifest */
+    uint64_t snapshots, iterators;
+    uint64_t last_sequence; /* of the newest write that is readable; each write counts one */
+} kv_statistics;
+
+/** Fills stats. Holds up no reader or writer. */
+KV_API int kv_stats(kv *db, kv_statistics *stats);
+
+/* ------------------------------------------------------------------------------------------
+ * Initializers: a struct's size, and zero for the rest, as in kv_op op = KV_OP_INIT;
+ * ------------------------------------------------------------------------------------------ */
+
+/* clang-format off */
+#define KV_OPTIONS_INIT   {sizeof(kv_options), 0, 0, 0, 0, 0, {0}, 0, NULL, NULL, NULL, NULL}
+#define KV_ALLOCATOR_INIT {sizeof(kv_allocator), 0, NULL, NULL, NULL, NULL}
+#define KV_POLICY_INIT    {sizeof(kv_policy), 0, 0}
+#define KV_OP_INIT        {sizeof(kv_op), 0, 0, 0, {0}, 0, {NULL, 0}, NULL}
+#define KV_RESULT_INIT    {sizeof(kv_result), 0, 0, 0, {0}, NULL, {NULL, 0}, NULL}
+#define KV_RANGE_INIT     {sizeof(kv_range), 0, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL}
+#define KV_ENTRY_INIT     {sizeof(kv_entry), 0, {NULL, 0}, {NULL, 0, 0, 0}}
+#define KV_STATISTICS_INIT                              \
+    {sizeof(kv_statistics), 0,                          \
+     0, 0, 0, 0, 0, 0,           /* gets */             \
+     0, 0, 0, 0, 0,              /* cache_hits */       \
+     0, 0, 0, 0, 0, 0, 0, 0, 0,  /* log_bytes */        \
+     0, 0, 0, 0, 0,              /* stalls */           \
+     0, 0, 0, 0, 0, 0, {0}, {0}, /* memory_limit */     \
+     0, 0, 0, 0}                 /* disk_bytes */
+/* clang-format on */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
