@@ -12,7 +12,7 @@
 #
 # Honoured: CC AR CFLAGS CPPFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR MANDIR DESTDIR BUILD, and
 #   V=1 shows commands; WERROR=-Werror makes warnings fatal (lint does); PLAIN=1 runs the tests
-#   without Criterion; SEED= SEEDS= SECONDS= reach the tests that know them.
+#   without Criterion; SEED= SEEDS= SECONDS= OPS= KILLS= reach the tests that know them.
 
 VERSION  = 0.1.0
 SONAME   = libkv.so.0
@@ -208,8 +208,8 @@ bench: $(REL)/bench/kv_bench  ## measure; ARGS= goes to kv_bench
 TEST_LIMIT_S = 900
 
 ENV.asan = ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1 \
-           UBSAN_OPTIONS=print_stacktrace=1
-ENV.tsan = TSAN_OPTIONS=second_deadlock_stack=1
+           UBSAN_OPTIONS=print_stacktrace=1 OPS=$(or $(OPS),400000) KILLS=$(or $(KILLS),20)
+ENV.tsan = TSAN_OPTIONS=second_deadlock_stack=1 OPS=$(or $(OPS),300000) KILLS=$(or $(KILLS),10)
 ENV.fuzz = $(ENV.asan)
 ENV.valgrind = KVT_WRAPPER='valgrind -q --error-exitcode=9 --child-silent-after-fork=yes \
                --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite'
@@ -228,8 +228,11 @@ test-one: $(BUILD)/$(PROFILE)/$(T) $(call workers,$(PROFILE))  ## T=tests/sim/x_
 asan: $(call test_programs,asan) $(call workers,asan)  ## the tests under ASan, UBSan, LeakSanitizer
 	$(call run_tests,asan,$(call test_programs,asan))
 
-tsan: $(call test_programs,tsan) $(call workers,tsan)  ## the tests under ThreadSanitizer
-	$(call run_tests,tsan,$(call test_programs,tsan))
+# The simulator's tests have one thread: nothing for TSan to see.
+threaded_tests = $(filter-out $(call programs,$1,$(SIMTEST_SRC)),$(call test_programs,$1))
+
+tsan: $(call threaded_tests,tsan) $(call workers,tsan)  ## what has threads, under ThreadSanitizer
+	$(call run_tests,tsan,$(call threaded_tests,tsan))
 
 valgrind: $(if $(UNIT_SRC),$(BUILD)/valgrind/unit_tests)  ## the unit tests under valgrind
 	$(call run_tests,valgrind,$^)

@@ -77,7 +77,7 @@ enum {
     KV_EINUSE = -13,    /* another process has this directory open */
     KV_EOPEN = -14,     /* this process has this directory open already */
     KV_EMFILE = -15,    /* no file descriptor is left */
-    KV_EBUSY = -16,     /* something is in use: see kv_close(), kv_put() */
+    KV_EBUSY = -16,     /* something is in use: see kv_close(), kv_put(), kv_flush() */
     KV_EFORK = -17,     /* the handle was opened before fork(), in the parent */
     KV_ECONFLICT = -18, /* the condition or context of a write, or a policy, does not hold */
     KV_ENOTSUP = -19,   /* not offered here; the detail says why */
@@ -223,8 +223,8 @@ KV_API int kv_get(kv *db, const void *key, size_t key_len, const kv_op *op, kv_r
  * Nothing was written: KV_EINVAL, KV_ETOOBIG, KV_ENOMEM, KV_ENOSPC, KV_ECONFLICT (condition or
  * context), KV_ENOTSUP (KV_OS or KV_DISK asked of a store without a log), KV_EBUSY (a condition or
  * context could not be judged, since others kept writing).
- * KV_EIO: the write may be there after the next opening or not. The store takes no further write
- * until it is opened again; reads go on.
+ * KV_EIO from writing or syncing the log: the write may be there after the next opening or not. The
+ * store takes no further write until it is opened again; reads go on.
  */
 KV_API int kv_put(kv *db, const void *key, size_t key_len, const void *value, size_t value_len,
                   const kv_op *op, kv_result *result);
@@ -326,7 +326,7 @@ KV_API int kv_batch_use(kv_batch *batch, kv *space);
 
 /** Adds a put. Copies key and value. Of op only ttl_ms may be set; it counts from the commit.
  *  KV_ETOOBIG, and nothing added, where the keys and values in the batch would come to more than an
- *  eighth of the memory budget and 64 KiB. */
+ *  eighth of the memory budget (512 MiB at most) and 64 KiB. */
 KV_API int kv_batch_put(kv_batch *batch, const void *key, size_t key_len, const void *value,
                         size_t value_len, const kv_op *op);
 
@@ -375,8 +375,8 @@ typedef struct kv_entry {
 
 /** Opens a walk over range (NULL: all keys of the space). It sees what was readable at this moment,
  *  whatever is written later. It stands before the first entry and behind the last at once:
- *  kv_iter_next() gives the first, kv_iter_prev() the last. From then on it stands on the entry that
- *  it gave, or where kv_iter_seek() put it, between two. *out is the caller's until
+ *  kv_iter_next() gives the first, kv_iter_prev() the last. From then on it stands on the entry
+ *  that it gave, or where kv_iter_seek() put it, between two. *out is the caller's until
  *  kv_iter_close(). */
 KV_API int kv_iter_open(kv *db, const kv_range *range, kv_iter **out);
 
@@ -411,7 +411,8 @@ KV_API void kv_iter_close(kv_iter *iter);
 KV_API int kv_sync(kv *db);
 
 /** Moves all that was written before this call from memory to tables and waits until it is there.
- *  Compaction goes on by itself. KV_ENOSPC, KV_EIO: it stays where it was. */
+ *  Compaction goes on by itself. KV_ENOSPC, KV_EIO: it stays where it was, KV_EBUSY: some of it, as
+ *  others kept writing. */
 KV_API int kv_flush(kv *db);
 
 #define KV_LEVELS 7
