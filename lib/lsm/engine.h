@@ -202,9 +202,6 @@ void kvi_lsm_file_obsolete(kvi_lsm_file *f, void *lsm);
 int kvi_lsm_build_level0(kvi_lsm *l, kvi_lsm_memtable *m, kvi_lsm_version *beneath,
                          kvi_lsm_file **out) KVI_NODISCARD;
 
-/** Of the identity: binds the checksums of tables to the store. */
-uint64_t kvi_lsm_store_seed(const kvi_lsm_store *store);
-
 /** A file number that was never used. */
 static inline uint64_t kvi_lsm_new_file_no(kvi_lsm *l)
 {

@@ -15,8 +15,8 @@ typedef struct kvi_lsm_content {
     int64_t expires_ms; /* 0: never */
 } kvi_lsm_content;
 
-/** KV_OK; KV_ENOTFOUND (without a detail) for a delete and for what has expired by now_ms, which counts for KVI_KIND_PUT_EXPIRING alone; KV_ECORRUPT for what no
- *  writer wrote. */
+/** KV_OK; KV_ENOTFOUND (without a detail) for a delete and for what has expired by now_ms, which
+ *  counts for KVI_KIND_PUT_EXPIRING alone; KV_ECORRUPT for what no writer wrote. */
 static inline int kvi_lsm_entry_open(uint64_t tag, kvi_slice stored, int64_t now_ms,
                                      kvi_lsm_content *out)
 {

@@ -1,18 +1,20 @@
 /*
  * The moves of an iterator: from entries of all sequences to what a reader at one sequence sees.
  *
- * Upwards, the entries of a key come newest first: the first that is not too new decides, the others of the key are passed over. The entry is
- * lent as the cursor lends it. Downwards, they come oldest first: the last that is not too new decides, and by the time that is known the cursor
- * has gone on, so key and value are saved.
+ * Upwards, the entries of a key come newest first: the first that is not too new decides, the
+ * others of the key are passed over. The entry is lent as the cursor lends it. Downwards, they come
+ * oldest first: the last that is not too new decides, and by the time that is known the cursor has
+ * gone on, so key and value are saved.
  *
- * Entries that are written meanwhile appear under the cursor at any moment. They are newer than the iterator and passed over like others that are
- * too new.
+ * Entries that are written meanwhile appear under the cursor at any moment. They are newer than the
+ * iterator and passed over like others that are too new.
  */
 #include "base/check.h"
 #include "lsm/entry.h"
 #include "lsm/iter_impl.h"
 
-/* How many entries are passed over one by one before the cursor is made to jump over the rest of a key. */
+/* How many entries are passed over one by one before the cursor is made to jump over the rest of a
+ * key. */
 #define PASSED_MAX 32u
 
 /* A buffer for values that is larger than this is not kept when it is not needed. */

@@ -1,9 +1,12 @@
 /*
- * The inside of an iterator, shared by iter.c (its moves) and iter_open.c (its life) and by nobody else.
+ * The inside of an iterator, shared by iter.c (its moves) and iter_open.c (its life) and by nobody
+ * else.
  *
- * 1. `c` walks over all entries that the view's parts hold within the bounds and perhaps beyond, of any sequence.
+ * 1. `c` walks over all entries that the view's parts hold within the bounds and perhaps beyond, of
+ *    any sequence.
  * 2. Where the iterator stands, relative to `c`, is told by `place`.
- * 3. `key` is a key of the iterator's own: the one last sought, or passed over, or lent (ITER_ON_SAVED).
+ * 3. `key` is a key of the iterator's own: the one last sought, or passed over, or lent
+ *    (ITER_ON_SAVED).
  */
 #ifndef KVI_LSM_ITER_IMPL_H
 #define KVI_LSM_ITER_IMPL_H

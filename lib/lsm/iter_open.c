@@ -96,7 +96,7 @@ static int open_cursor(kvi_lsm *l, const kvi_lsm_view *v, const kvi_lsm_bounds *
                        bool *narrowed)
 {
     size_t most = 1 + v->imm_count + v->version->level[0].count + KVI_LSM_LEVELS - 1;
-    sources s = {.l = l, .from = b->from, .to = b->to};
+    sources s = {l, b->from, b->to, NULL, 0, false};
     int err;
 
     s.list = kvi_mem_zalloc(l->mem, most, sizeof *s.list);

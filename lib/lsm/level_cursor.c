@@ -1,7 +1,8 @@
 /*
  * A cursor over tables side by side; see merge.h for the contract.
  *
- * It stands in one table at a time, which stays open until the walk enters another: a seek into the same table opens nothing.
+ * It stands in one table at a time, which stays open until the walk enters another: a seek into the
+ * same table opens nothing.
  */
 #include "base/check.h"
 #include "base/error.h"

@@ -1,9 +1,10 @@
 /*
  * The memtable; see the header for the contract and memtable_node.h for how its entries lie.
  *
- * Why room never runs out: claimed counts, for each entry that was added, what it takes, and for each that will be, the most it can
- * take. An insertion moves its entry from the second sum to the first in one step. So used <= claimed <= capacity always, and
- * claimed is used when none is under way.
+ * Why room never runs out: claimed counts, for each entry that was added, what it takes, and for
+ * each that will be, the most it can take. An insertion moves its entry from the second sum to the
+ * first in one step. So used <= claimed <= capacity always, and claimed is used when none is under
+ * way.
  */
 #include "base/check.h"
 #include "base/error.h"

@@ -1,10 +1,13 @@
 /*
- * The memtable: entries in memory, in order, in one block of memory whose size is fixed at birth. A skip list gives the order, a hash index
- * the way to one key: a get looks at the index first, which answers for most absent keys with one cache miss.
+ * The memtable: entries in memory, in order, in one block of memory whose size is fixed at birth. A
+ * skip list gives the order, a hash index the way to one key: a get looks at the index first, which
+ * answers for most absent keys with one cache miss.
  *
- * 1. Entries are only added; nothing moves or is freed before the whole goes. So readers take no lock.
+ * 1. Entries are only added; nothing moves or is freed before the whole goes. So readers take no
+ *    lock.
  * 2. Room is claimed before a write gets its sequence: an insertion cannot fail.
- * 3. An entry is complete before the link that makes it reachable is set. Who may see it is decided by its sequence, not by its presence.
+ * 3. An entry is complete before the link that makes it reachable is set. Who may see it is decided
+ *    by its sequence, not by its presence.
  * 4. Counted by references: views and pinned values hold them.
  */
 #ifndef KVI_LSM_MEMTABLE_H
@@ -21,7 +24,8 @@
 
 typedef struct kvi_lsm_memtable kvi_lsm_memtable;
 
-/** capacity bytes for entries, reserved of the budget (KVI_BUDGET_MEMTABLE) with those of the index, a sixteenth or less. One reference is the caller's. KV_ENOMEM. */
+/** capacity bytes for entries, reserved of the budget (KVI_BUDGET_MEMTABLE) with those of the
+ *  index (a sixteenth or less, but for tiny ones). One reference is the caller's. KV_ENOMEM. */
 int kvi_lsm_memtable_new(const kvi_mem *mem, kvi_budget *budget, size_t capacity,
                          kvi_lsm_memtable **out) KVI_NODISCARD;
 void kvi_lsm_memtable_ref(kvi_lsm_memtable *m);
@@ -33,7 +37,8 @@ size_t kvi_lsm_memtable_need(size_t key_len, size_t value_len);
 /** Claims bytes for entries that will be added; false where there is no room. Any thread. */
 bool kvi_lsm_memtable_claim(kvi_lsm_memtable *m, size_t bytes);
 
-/** Adds an entry within what was claimed. value is prefixed by expires_ms where the tag's kind says so. (key, tag) is not in it. Any thread. Copies. */
+/** Adds an entry within what was claimed. value is prefixed by expires_ms where the tag's kind says
+ *  so. (key, tag) is not in it. Any thread. Copies. */
 void kvi_lsm_memtable_add(kvi_lsm_memtable *m, kvi_slice key, uint64_t tag, int64_t expires_ms,
                           kvi_slice value);
 
@@ -47,7 +52,8 @@ static inline uint64_t kvi_lsm_memtable_hash(kvi_slice key)
     return kvi_hash64(key.data, key.len, 0);
 }
 
-/** The newest entry of key with tag <= max_tag; the value lies in the memtable. hash: kvi_lsm_memtable_hash() of key. Any thread. */
+/** The newest entry of key with tag <= max_tag; the value lies in the memtable. hash:
+ *  kvi_lsm_memtable_hash() of key. Any thread. */
 bool kvi_lsm_memtable_get(const kvi_lsm_memtable *m, kvi_slice key, uint64_t hash, uint64_t max_tag,
                           uint64_t *tag, kvi_slice *value);
 

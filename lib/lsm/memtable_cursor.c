@@ -1,6 +1,7 @@
 /*
- * A cursor over a memtable: an offset that moves along the lowest level. Entries added meanwhile may or may not be met; those that
- * were there are. Going back searches from the top, since links lead one way.
+ * A cursor over a memtable: an offset that moves along the lowest level. Entries added meanwhile
+ * may or may not be met; those that were there are. Going back searches from the top, since links
+ * lead one way.
  */
 #include "base/check.h"
 #include "base/error.h"
@@ -25,6 +26,7 @@ static int stand_on(memtable_cursor *mc, uint32_t at)
     if (at != 0) {
         const kvi_lsm_node *n = kvi_lsm_node_at(mc->m, at);
 
+        KVI_LSM_PREFETCH(mc->m->block + kvi_lsm_link_next(mc->m, at, 0));
         mc->c.key = kvi_lsm_node_key(n);
         mc->c.tag = kvi_lsm_node_tag(n);
         mc->c.value = kvi_lsm_node_value(n);

@@ -1,18 +1,22 @@
 /*
- * The way to a key of a memtable without a search: a hash table of chains. Buckets are of a fixed number; a bucket is one word, so that it
- * changes in one step:
+ * The way to a key of a memtable without a search: a hash table of chains. Buckets are of a fixed
+ * number; a bucket is one word, so that it changes in one step:
  *
- *   offset of the chain's first entry (32 bits) | marks (28 bits) | length of the chain (4 bits)
+ * offset of the chain's first entry (32 bits) | marks (28 bits) | length of the chain (4 bits)
  *
- * 1. A key is in at most one chain entry: the first that was added of it (or, where two were added at once, of either). That entry's
- *    `newest` leads to the one with the highest tag, and only goes up. Older ones follow that in the list.
- * 2. Each key of a chain sets one of the marks: a mark that is not set says, without a look at any entry, that the key is not there.
- * 3. A chain of CHAIN_MAX keys takes no more: its length becomes CHAIN_FULL, and who does not find a key there searches the list. So
- *    no set of keys makes it slower than the list, which is why the hash needs no secret seed.
+ * 1. A key is in at most one chain entry: the first that was added of it (or, where two were added
+ *    at once, of either). That entry's `newest` leads to the one with the highest tag, and only
+ *    goes up. Older ones follow that in the list.
+ * 2. Each key of a chain sets one of the marks: a mark that is not set says, without a look at any
+ *    entry, that the key is not there.
+ * 3. A chain of CHAIN_MAX keys takes no more: its length becomes CHAIN_FULL, and who does not find
+ *    a key there searches the list. So no set of keys makes it slower than the list, which is why
+ *    the hash needs no secret seed.
  * 4. An entry is in the list before the index knows it.
  *
- * Why a get finds the newest visible one: an entry is published after its add is through, so `newest` has its tag or a higher one. What is
- * higher is later than the reader, who goes on along the list.
+ * Why a get finds the newest visible one: an entry is published after its add is through, so
+ * `newest` has its tag or a higher one. What is higher is later than the reader, who goes on along
+ * the list.
  */
 #include "lsm/memtable_node.h"
 
@@ -28,8 +32,6 @@
 
 /* How many versions of a key a get passes over before it searches the list. */
 #define VERSIONS_PASSED_MAX 8
-
-#define PREFETCH(p) __builtin_prefetch(p)
 
 size_t kvi_lsm_index_buckets(size_t capacity)
 {
@@ -47,7 +49,7 @@ static kvi_lsm_bucket *bucket_of(const kvi_lsm_memtable *m, uint64_t hash)
 
 void kvi_lsm_index_prefetch(const kvi_lsm_memtable *m, uint64_t hash)
 {
-    PREFETCH(bucket_of(m, hash));
+    KVI_LSM_PREFETCH(bucket_of(m, hash));
 }
 
 static uint32_t chain_of(uint64_t word)

@@ -1,10 +1,12 @@
 /*
  * A cursor over sources on top of each other; see merge.h for the contract.
  *
- * The valid sources stand in a heap by where they stand: the first of all is at its top. In one direction only the top moves. All others stand
- * beyond it, in that direction: so a turn moves every one of them to the other side of the top.
+ * The valid sources stand in a heap by where they stand: the first of all is at its top. In one
+ * direction only the top moves. All others stand beyond it, in that direction: so a turn moves
+ * every one of them to the other side of the top.
  *
- * A source that gives several entries in a row costs one comparison each, since the second in line is remembered until the heap changes.
+ * A source that gives several entries in a row costs one comparison each, since the second in line
+ * is remembered until the heap changes.
  */
 #include "lsm/merge.h"
 
@@ -144,7 +146,8 @@ static int op_seek(kvi_cursor *c, kvi_slice key, uint64_t tag)
     return settle(m, err);
 }
 
-/* Moves a source to its last entry before (key, tag). Again where a writer put another in between meanwhile (a memtable's). */
+/* Moves a source to its last entry before (key, tag). Again where a writer put another in between
+ * meanwhile (a memtable's). */
 static int seek_below(kvi_cursor *c, kvi_slice key, uint64_t tag)
 {
     int err = c->ops->seek(c, key, tag);

@@ -6,7 +6,6 @@
  * touched, and until recovery has checked everything nothing but the lock.
  */
 #include "base/check.h"
-#include "base/hash.h"
 #include "lsm/engine.h"
 #include "lsm/names.h"
 #include "lsm/recover.h"
@@ -33,11 +32,6 @@ static void derive_shape(kvi_lsm_shape *s, size_t memory)
     if (!s->level0_stall)
         s->level0_stall = 12;
     KVI_ASSERT(s->level0_stall >= s->level0_compact && s->level_ratio > 1);
-}
-
-uint64_t kvi_lsm_store_seed(const kvi_lsm_store *store)
-{
-    return kvi_hash64(store->id, sizeof store->id, 0);
 }
 
 static void init_state(kvi_lsm *l)

@@ -1,9 +1,9 @@
 /*
- * A point read: from the newest place to the oldest, and the first entry that is found is the answer, since what lies further up is newer
- * for each key (view.h, version.h).
+ * A point read: from the newest place to the oldest, and the first entry that is found is the
+ * answer, since what lies further up is newer for each key (view.h, version.h).
  *
- * 1. All of it runs within one epoch: what the view leads to stays while it is looked at. What outlives the call (a pinned value) is
- *    referenced within it.
+ * 1. All of it runs within one epoch: what the view leads to stays while it is looked at. What
+ *    outlives the call (a pinned value) is referenced within it.
  * 2. No lock, and where memory answers no allocation but the growth of the caller's buffer.
  */
 #include "base/check.h"

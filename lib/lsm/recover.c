@@ -7,7 +7,9 @@
  */
 #include "lsm/recover.h"
 
-#include "base/check.h"
+#include <stdio.h>
+
+#include "base/hash.h"
 #include "lsm/names.h"
 #include "lsm/replay.h"
 
@@ -211,7 +213,7 @@ int kvi_lsm_recover(kvi_lsm *l, uint8_t layout)
         return r;
     }
     l->store = state.store;
-    l->sst.store_seed = kvi_lsm_store_seed(&l->store);
+    l->sst.store_seed = kvi_hash64(l->store.id, sizeof l->store.id, 0);
     l->sst.filter_seed = l->store.filter_seed;
     r = recover_state(l, &state);
     kvi_lsm_version_unref(state.version);
@@ -247,7 +249,7 @@ static bool is_segment(const kvi_lsm *l, uint64_t number)
 static void find_orphan(void *user, const char *name)
 {
     orphan_finder *f = user;
-    kvi_lsm_name copy = {0};
+    kvi_lsm_name copy;
     uint64_t number;
     bool orphan = false;
 
@@ -271,7 +273,7 @@ static void find_orphan(void *user, const char *name)
     }
     if (!orphan)
         return;
-    memcpy(copy, name, strlen(name));
+    (void)snprintf(copy, sizeof copy, "%s", name);
     (void)!kvi_buf_append(&f->names, copy,
                           sizeof copy); /* without memory: the next open deletes it */
 }

@@ -173,8 +173,11 @@ static int replay_record(kvi_lsm_replay *r, const kvi_lsm_record *record, bool *
     result = measure_ops(record->payload, record->count, &need);
     if (result == KV_OK && !kvi_lsm_memtable_claim(r->memtable, need)) {
         result = spill(r, need);
-        if (result == KV_OK && !kvi_lsm_memtable_claim(r->memtable, need))
-            KVI_ASSERT(!"a new memtable has room for the record it was made for");
+        if (result == KV_OK) {
+            bool claimed = kvi_lsm_memtable_claim(r->memtable, need);
+
+            KVI_ASSERT(claimed); /* the new memtable was made with room for it */
+        }
     }
     if (result == KV_OK)
         result = insert_ops(r, record->payload, record->count);

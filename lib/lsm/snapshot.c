@@ -1,6 +1,7 @@
 /*
- * Snapshots: a sequence number on a list, for compaction to see. Taken under the lock, at what is published then, and put at the
- * back: so the list ascends, and one that compaction did not see is at or above what it took to be published. Dropped in any order.
+ * Snapshots: a sequence number on a list, for compaction to see. Taken under the lock, at what is
+ * published then, and put at the back: so the list ascends, and one that compaction did not see is
+ * at or above what it took to be published. Dropped in any order.
  */
 #include "base/check.h"
 #include "lsm/engine.h"

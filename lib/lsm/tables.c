@@ -1,8 +1,8 @@
 /*
  * Open tables; see the header for the contract.
  *
- * A table in the clock carries one reference, which goes with it: through the epoch where readers may have loaded it from its file
- * (eviction), at once where none can (forget).
+ * A table in the clock carries one reference, which goes with it: through the epoch where readers
+ * may have loaded it from its file (eviction), at once where none can (forget).
  */
 #include "lsm/tables.h"
 
@@ -75,7 +75,8 @@ static void clock_remove(kvi_lsm_tables *t, kvi_lsm_table *table)
     t->memory -= kvi_sst_table_memory(table->table);
 }
 
-/* Whether the hand passes over it: it was asked for since the last time, or someone holds it, so that closing would free nothing. */
+/* Whether the hand passes over it: it was asked for since the last time, or someone holds it, so
+ * that closing would free nothing. */
 static bool spared(kvi_lsm_table *table)
 {
     bool used = atomic_exchange_explicit(&table->used, false, memory_order_relaxed);
@@ -83,7 +84,8 @@ static bool spared(kvi_lsm_table *table)
     return used || atomic_load_explicit(&table->refs, memory_order_relaxed) > 1;
 }
 
-/* Takes tables out of the clock until it is within its limits, or all were looked at twice. keep stays. */
+/* Takes tables out of the clock until it is within its limits, or all were looked at twice. keep
+ * stays. */
 static void evict(kvi_lsm_tables *t, const kvi_lsm_table *keep, kvi_list *evicted)
 {
     uint32_t looks = 2 * t->open_count;
@@ -207,7 +209,8 @@ void kvi_lsm_tables_forget(kvi_lsm_tables *t, kvi_lsm_file *f)
 
 /* --- cursors ------------------------------------------------------------------------------ */
 
-/* The operations of one table cursor: its own, but a close that lets go of the table after it. So its moves cost nothing more. */
+/* The operations of one table cursor: its own, but a close that lets go of the table after it. So
+ * its moves cost nothing more. */
 typedef struct pinning_ops {
     struct kvi_cursor_ops ops; /* first: the cursor points to it */
     void (*close)(kvi_cursor *c);

@@ -1,10 +1,13 @@
 /*
- * The open tables of a store: each table file is opened at its first use and closed when too many are open, or when nobody needs it.
+ * The open tables of a store: each table file is opened at its first use and closed when too many
+ * are open, or when nobody needs it.
  *
- * 1. f->table is the open table, or NULL. Readers within an epoch use what they load from it without a reference; who keeps one longer takes a reference
- *    within the epoch.
- * 2. An evicted table is unlinked from its file first and retired through the epoch; the last reference closes it.
- * 3. At most KVI_LSM_TABLES_OPEN tables are open and a quarter of the budget is held by their indexes and filters, beyond those in use.
+ * 1. f->table is the open table, or NULL. Readers within an epoch use what they load from it
+ *    without a reference; who keeps one longer takes a reference within the epoch.
+ * 2. An evicted table is unlinked from its file first and retired through the epoch; the last
+ *    reference closes it.
+ * 3. At most KVI_LSM_TABLES_OPEN tables are open and a quarter of the budget is held by their
+ *    indexes and filters, beyond those in use.
  */
 #ifndef KVI_LSM_TABLES_H
 #define KVI_LSM_TABLES_H
@@ -42,7 +45,8 @@ void kvi_lsm_tables_init(kvi_lsm_tables *t, const kvi_os_env *env, const kvi_sst
 /** Every file's table was closed. */
 void kvi_lsm_tables_deinit(kvi_lsm_tables *t);
 
-/** The file's open table, opening it where needed. The caller is within an epoch and uses it no longer than that. memory_only: KVI_AGAIN instead of opening. */
+/** The file's open table, opening it where needed. The caller is within an epoch and uses it no
+ *  longer than that. memory_only: KVI_AGAIN instead of opening. */
 int kvi_lsm_tables_get(kvi_lsm_tables *t, kvi_lsm_file *f, bool memory_only, kvi_lsm_table **out)
     KVI_NODISCARD;
 

@@ -1,11 +1,15 @@
 /*
- * A view: everything a reader needs, at one moment: the memtable that takes writes, those that wait to be flushed, and the version of
- * the tables. Immutable. Replaced as a whole; the old one goes when no reader is left.
+ * A view: everything a reader needs, at one moment: the memtable that takes writes, those that wait
+ * to be flushed, and the version of the tables. Immutable. Replaced as a whole; the old one goes
+ * when no reader is left.
  *
- * 1. The current view is loaded within an epoch (base/epoch.h) and used no longer than that, or referenced within it.
- * 2. A reader loads the view first and the published sequence after: then all of its version's entries that a compaction has dropped were
- *    hidden at that sequence, and what a newer memtable holds is later than the call.
- * 3. imm[0] is the newest. Data in mem is newer than in imm[0], that newer than in imm[1] …, those newer than the version, for each key.
+ * 1. The current view is loaded within an epoch (base/epoch.h) and used no longer than that, or
+ *    referenced within it.
+ * 2. A reader loads the view first and the published sequence after: then all of its version's
+ *    entries that a compaction has dropped were hidden at that sequence, and what a newer memtable
+ *    holds is later than the call.
+ * 3. imm[0] is the newest. Data in mem is newer than in imm[0], that newer than in imm[1] …, those
+ *    newer than the version, for each key.
  */
 #ifndef KVI_LSM_VIEW_H
 #define KVI_LSM_VIEW_H
@@ -26,7 +30,8 @@ typedef struct kvi_lsm_view {
     kvi_lsm_version *version;
 } kvi_lsm_view;
 
-/** An empty view with one reference; NULL: no memory. Taken before a change is in force, so that the change cannot fail afterwards. */
+/** An empty view with one reference; NULL: no memory. Taken before a change is in force, so that
+ *  the change cannot fail afterwards. */
 kvi_lsm_view *kvi_lsm_view_new(const kvi_mem *mem) KVI_NODISCARD;
 
 /** Fills an empty view, which takes references of its own to the parts. */

@@ -84,6 +84,7 @@ static int wait_for_memory(kvi_lsm *l, kvi_lsm_write *w)
 /** Under `write_lock`: room in the memtable, rotating where it is full. */
 static int claim_memtable(kvi_lsm *l, kvi_lsm_write *w, size_t need)
 {
+    bool claimed;
     int r;
 
     if (kvi_lsm_memtable_claim(l->active, need))
@@ -97,8 +98,8 @@ static int claim_memtable(kvi_lsm *l, kvi_lsm_write *w, size_t need)
         return wait_for_memory(l, w);
     if (r < 0)
         return r;
-    if (!kvi_lsm_memtable_claim(l->active, need))
-        KVI_ASSERT(!"a new memtable has room for the write it was made for");
+    claimed = kvi_lsm_memtable_claim(l->active, need);
+    KVI_ASSERT(claimed); /* the new memtable was made with room for it */
     return KV_OK;
 }
 

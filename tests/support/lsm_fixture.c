@@ -72,7 +72,7 @@ static void init_engine(kvt_lsm *f)
     kvi_list_init(&l->snapshots);
     atomic_store(&l->next_file, 1);
     f->l = l;
-    kvt_lsm_set_view(f, new_memtable(f, 4096), NULL, 0, new_version(f));
+    kvt_lsm_clear(f);
 }
 
 void kvt_lsm_init(kvt_lsm *f, size_t memory)
@@ -104,6 +104,11 @@ void kvt_lsm_deinit(kvt_lsm *f)
     need(f->dir->ops->close(f->dir) == KV_OK, "the directory does not close");
     need(atomic_load(&f->files.used) == 0, "files are left");
     kvt_sst_deinit(&f->s);
+}
+
+void kvt_lsm_clear(kvt_lsm *f)
+{
+    kvt_lsm_set_view(f, kvt_lsm_memtable(f, NULL, 0), NULL, 0, new_version(f));
 }
 
 void kvt_lsm_set_view(kvt_lsm *f, kvi_lsm_memtable *active, kvi_lsm_memtable **imm,
@@ -206,10 +211,10 @@ kvi_lsm_memtable *kvt_lsm_memtable(kvt_lsm *f, const kvt_model *m, size_t more)
     size_t capacity = 64 + more;
     kvi_lsm_memtable *table;
 
-    for (size_t i = 0; i < m->count; i++)
+    for (size_t i = 0; m && i < m->count; i++)
         capacity += kvi_lsm_memtable_need(m->entries[i].key.len, m->entries[i].value.len);
     table = new_memtable(f, capacity);
-    for (size_t i = 0; i < m->count; i++)
+    for (size_t i = 0; m && i < m->count; i++)
         kvt_lsm_add(table, &m->entries[i]);
     return table;
 }

@@ -1,5 +1,5 @@
-/* lib/lsm/journal_reader.c: recycled files, headers and watermarks: what belongs to a journal, and what
- * does not. */
+/* lib/lsm/journal_reader.c: recycled files, headers and watermarks: what belongs to a journal, and
+   what does not. */
 #include "unit/lsm/journals.h"
 
 /* --- recycling ---------------------------------------------------------------------------- */

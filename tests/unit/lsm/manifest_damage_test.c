@@ -1,4 +1,5 @@
-/* lib/lsm/manifest_load.c: damage to what is in force is seen, and records that none writes are refused. */
+/* lib/lsm/manifest_load.c: damage to what is in force is seen, and records that none writes are
+   refused. */
 #include "lsm/journal_check.h"
 #include "unit/lsm/stage.h"
 

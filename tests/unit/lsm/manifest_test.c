@@ -1,14 +1,14 @@
 /*
- * lib/lsm/manifest.c, manifest_load.c: what was acknowledged is what is loaded, through rolls, crashes,
- * failures and damage.
+ * lib/lsm/manifest.c, manifest_load.c: what was acknowledged is what is loaded, through rolls,
+ * crashes, failures and damage.
  */
 #include <stdio.h>
 
 #include "support/failmem.h"
 #include "unit/lsm/stage.h"
 
-/* What fs holds is state number n of the stage, or the next one, whose step was under way; before there
- * is a store it may be none. Then it can be opened: rolled, and read again. */
+/* What fs holds is state number n of the stage, or the next one, whose step was under way; before
+   there is a store it may be none. Then it can be opened: rolled, and read again. */
 static void check_disk(const stage *s, kvi_sim_fs *fs, const char *when)
 {
     owner o = {plain_mem(), 0};

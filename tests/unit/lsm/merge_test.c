@@ -210,7 +210,8 @@ static void growing_close(kvi_cursor *c)
     of->ops->close(of);
 }
 
-/* Stands on "f" of the other source, turns down, and must not meet what was just put behind "f". high: what is above "f" at first, if anything. */
+/* Stands on "f" of the other source, turns down, and must not meet what was just put behind "f".
+ * high: what is above "f" at first, if anything. */
 static void check_growing(const char *high)
 {
     static const struct kvi_cursor_ops ops = {
@@ -268,7 +269,8 @@ static int walk(kvi_cursor *c, kvt_rng *rng, size_t moves)
     return err;
 }
 
-/* Each move of each source fails once; the failure surfaces, and afterwards the merge is as good as new. */
+/* Each move of each source fails once; the failure surfaces, and afterwards the merge is as good as
+ * new. */
 Test(lsm_merge, an_error_of_a_source_surfaces, .init = setup, .fini = teardown)
 {
     static const kvt_shape shape = {40, 3, 2, 3, 3};

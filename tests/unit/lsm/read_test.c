@@ -116,12 +116,10 @@ Test(lsm_read, what_is_not_published_is_not_seen, .init = setup, .fini = teardow
 {
     kvt_entry e[2] = {{{"k", 1}, kvi_tag(6, KVI_KIND_PUT), {"new", 3}},
                       {{"k", 1}, kvi_tag(5, KVI_KIND_PUT), {"old", 3}}};
-    kvi_lsm_version *version = NULL;
     kvi_lsm_value v;
 
-    model = (kvt_model){NULL, 0, NULL};
-    cr_assert_eq(kvi_lsm_version_new(&f.s.mem, &version), KV_OK);
-    kvt_lsm_set_view(&f, kvt_lsm_memtable(&f, &(kvt_model){e, 2, NULL}, 0), NULL, 0, version);
+    kvt_lsm_set_view(&f, kvt_lsm_memtable(&f, &(kvt_model){e, 2, NULL}, 0), NULL, 0,
+                     kvt_lsm_version(&f, NULL, 0));
     cr_assert_eq(get(e->key, KVI_LSM_SEQ_LATEST, 0, &v), KV_ENOTFOUND);
     cr_assert_eq(v.seq, 0);
     atomic_store(&f.l->published, 5);
@@ -134,19 +132,6 @@ Test(lsm_read, what_is_not_published_is_not_seen, .init = setup, .fini = teardow
 
 /* --- large values ------------------------------------------------------------------------- */
 
-static kvi_lsm_version *empty_version(void)
-{
-    kvi_lsm_version *v = NULL;
-
-    cr_assert_eq(kvi_lsm_version_new(&f.s.mem, &v), KV_OK);
-    return v;
-}
-
-static kvi_lsm_memtable *empty_memtable(void)
-{
-    return kvt_lsm_memtable(&f, &(kvt_model){NULL, 0, NULL}, 0);
-}
-
 /* The value stays when the view, and with it memtable and table, is gone. */
 static void check_pinned(const kvt_entry *e)
 {
@@ -155,7 +140,7 @@ static void check_pinned(const kvt_entry *e)
     atomic_store(&f.l->published, 9);
     cr_assert_eq(get(e->key, KVI_LSM_SEQ_LATEST, 0, &v), KV_OK);
     cr_assert_eq(v.unpin != NULL, e->value.len > KVI_LSM_COPY_MAX);
-    kvt_lsm_set_view(&f, empty_memtable(), NULL, 0, empty_version());
+    kvt_lsm_clear(&f);
     cr_assert_not(kvi_epoch_poll(f.l->epoch));
     cr_assert(kvi_slice_eq(v.data, e->value));
     kvi_lsm_value_release(&v);
@@ -173,9 +158,9 @@ Test(lsm_read, small_values_are_copied_large_ones_pinned, .init = setup, .fini =
         kvt_model m = {&e, 1, NULL};
         kvi_lsm_file *file = kvt_lsm_file(&f, &m);
 
-        kvt_lsm_set_view(&f, kvt_lsm_memtable(&f, &m, 0), NULL, 0, empty_version());
+        kvt_lsm_set_view(&f, kvt_lsm_memtable(&f, &m, 0), NULL, 0, kvt_lsm_version(&f, NULL, 0));
         check_pinned(&e);
-        kvt_lsm_set_view(&f, empty_memtable(), NULL, 0, kvt_lsm_version(&f, &file, 1));
+        kvt_lsm_set_view(&f, kvt_lsm_memtable(&f, NULL, 0), NULL, 0, kvt_lsm_version(&f, &file, 1));
         check_pinned(&e);
     }
 }
@@ -191,7 +176,7 @@ Test(lsm_read, nothing_is_lost_where_there_is_no_memory_for_a_copy, .init = setu
     kvi_lsm_file *file = kvt_lsm_file(&f, &m);
     kvi_lsm_value v = {.seq = 99};
 
-    kvt_lsm_set_view(&f, empty_memtable(), NULL, 0, kvt_lsm_version(&f, &file, 1));
+    kvt_lsm_set_view(&f, kvt_lsm_memtable(&f, NULL, 0), NULL, 0, kvt_lsm_version(&f, &file, 1));
     cr_assert_eq(get(e.key, 9, 0, &v), KV_OK);
     v.seq = 99;
     kvi_buf_deinit(&copy);
@@ -212,7 +197,7 @@ Test(lsm_read, asked_for_memory_only_it_does_not_read, .init = setup, .fini = te
 
     kvt_model_counted(&model, 50, 100);
     file = kvt_lsm_file(&f, &model);
-    kvt_lsm_set_view(&f, empty_memtable(), NULL, 0, kvt_lsm_version(&f, &file, 1));
+    kvt_lsm_set_view(&f, kvt_lsm_memtable(&f, NULL, 0), NULL, 0, kvt_lsm_version(&f, &file, 1));
     cr_assert_eq(kvi_lsm_get_value(f.l, &g, &copy, &v), KVI_AGAIN, "the table is not open");
     cr_assert_eq(v.seq, 99);
     cr_assert_eq(get(kvi_slice_of("key00000049", 11), 100, 0, &v), KV_OK);
@@ -233,7 +218,7 @@ Test(lsm_read, a_missing_table_is_corrupt, .init = setup, .fini = teardown)
     kvt_model_counted(&model, 50, 100);
     file = kvt_lsm_file(&f, &model);
     kvi_lsm_name_table(name, file->number);
-    kvt_lsm_set_view(&f, empty_memtable(), NULL, 0, kvt_lsm_version(&f, &file, 1));
+    kvt_lsm_set_view(&f, kvt_lsm_memtable(&f, NULL, 0), NULL, 0, kvt_lsm_version(&f, &file, 1));
     cr_assert_eq(f.dir->ops->unlink(f.dir, name), KV_OK);
     cr_assert_eq(get(model.entries[3].key, 100, 0, &v), KV_ECORRUPT);
     cr_assert_eq(v.seq, 99);
@@ -250,7 +235,7 @@ Test(lsm_read, an_entry_that_makes_no_sense_is_corrupt, .init = setup, .fini = t
     kvi_lsm_file *file = kvt_lsm_file(&f, &(kvt_model){e, 2, NULL});
     kvi_lsm_value v = {.seq = 99};
 
-    kvt_lsm_set_view(&f, empty_memtable(), NULL, 0, kvt_lsm_version(&f, &file, 1));
+    kvt_lsm_set_view(&f, kvt_lsm_memtable(&f, NULL, 0), NULL, 0, kvt_lsm_version(&f, &file, 1));
     cr_assert_eq(get(e[0].key, 9, 0, &v), KV_ECORRUPT);
     cr_assert(strstr(kvi_error_detail(), "sequence 7"), "%s", kvi_error_detail());
     cr_assert_eq(v.seq, 99);
@@ -265,7 +250,7 @@ Test(lsm_read, filters_are_counted, .init = setup, .fini = teardown)
 
     kvt_model_counted(&model, 1000, 10);
     file = kvt_lsm_file(&f, &model);
-    kvt_lsm_set_view(&f, empty_memtable(), NULL, 0, kvt_lsm_version(&f, &file, 1));
+    kvt_lsm_set_view(&f, kvt_lsm_memtable(&f, NULL, 0), NULL, 0, kvt_lsm_version(&f, &file, 1));
     for (size_t i = 0; i < model.count; i++)
         cr_assert_eq(get(model.entries[i].key, 2000, 0, &v), KV_OK);
     cr_assert_eq(atomic_load(&f.l->stats.bloom_checked), 1000);
@@ -354,5 +339,5 @@ Test(lsm_read, threads_read_what_one_writes, .init = setup, .fini = teardown)
     for (size_t i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
     cr_assert_eq(atomic_load(&complaints), 0);
-    kvt_lsm_set_view(&f, empty_memtable(), NULL, 0, empty_version());
+    kvt_lsm_clear(&f);
 }

@@ -1,4 +1,5 @@
-/* lib/lsm/version.c, version_apply.c, version_builder.c: against a model that does it the slow way. */
+/* lib/lsm/version.c, version_apply.c, version_builder.c: against a model that does it the slow
+   way. */
 #include "lsm/version_builder.h"
 #include "support/failmem.h"
 #include "support/rng.h"

@@ -1,6 +1,6 @@
 /*
- * Short words for the tests of versions and manifests: files with keys that are numbers, and a count
- * of those that nobody holds any more.
+ * Short words for the tests of versions and manifests: files with keys that are numbers, and a
+ * count of those that nobody holds any more.
  */
 #ifndef KVT_UNIT_LSM_VERSIONS_H
 #define KVT_UNIT_LSM_VERSIONS_H

@@ -37,7 +37,7 @@ static void teardown(void)
 /* root/name, in one of a few buffers that take turns. */
 static const char *at(const char *name)
 {
-    static char paths[4][256];
+    static char paths[4][512];
     static unsigned turn;
     char *path = paths[turn++ % 4];
 

@@ -303,6 +303,47 @@ Test(block_cursor, survives_random_bytes_with_plausible_restarts, .init = setup,
     }
 }
 
+/* A key that begins like one that the entry before does not have so long. */
+Test(block_cursor, refuses_to_share_what_is_not_there, .init = setup, .fini = teardown)
+{
+    static const uint8_t raw[] = {
+        0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 'a', /* "a" */
+        2, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 'b', /* two bytes of "a", then "b" */
+        0, 0, 0, 0, 1, 0, 0, 0,
+    };
+    kvi_slice all = {raw, sizeof raw}, value;
+    uint64_t tag;
+    bool found;
+
+    cr_assert_eq(kvi_sst_block_cursor_set(&cursor, all), KV_OK);
+    cr_assert_eq(kvi_sst_block_cursor_first(&cursor), KV_OK);
+    cr_assert_eq(kvi_sst_block_cursor_next(&cursor), KV_ECORRUPT);
+    cr_assert_eq(kvi_sst_block_cursor_seek(&cursor, kvi_slice_of("z", 1), 1), KV_ECORRUPT);
+    cr_assert_eq(kvi_sst_block_get(all, kvi_slice_of("z", 1), 1, &found, &tag, &value),
+                 KV_ECORRUPT);
+    cr_assert_eq(kvi_sst_block_get(all, kvi_slice_of("a", 1), 2, &found, &tag, &value), KV_OK);
+    cr_assert(found);
+}
+
+/* A restart within the first entry, where a longer entry seems to begin. */
+Test(block_cursor, refuses_to_step_back_over_where_it_stood, .init = setup, .fini = teardown)
+{
+    static const uint8_t raw[] = {
+        0, 1, 11, 2, 0,  0, 0, 0, 0, 0, 0, 'a',      /* "a", and its value: */
+        0, 0, 13, 2, 0,  0, 0, 0, 0, 0, 0,           /* seems to have a value of 13 bytes */
+        0, 1, 1,  2, 0,  0, 0, 0, 0, 0, 0, 'b', 'v', /* "b" */
+        0, 1, 0,  2, 0,  0, 0, 0, 0, 0, 0, 'c',      /* "c" */
+        0, 0, 0,  0, 12, 0, 0, 0, 2, 0, 0, 0,
+    };
+
+    cr_assert_eq(kvi_sst_block_cursor_set(&cursor, kvi_slice_of(raw, sizeof raw)), KV_OK);
+    cr_assert_eq(kvi_sst_block_cursor_first(&cursor), KV_OK);
+    cr_assert_eq(kvi_sst_block_cursor_next(&cursor), KV_OK);
+    cr_assert(kvi_slice_eq(cursor.c.key, kvi_slice_of("b", 1)));
+    cr_assert_eq(kvi_sst_block_cursor_prev(&cursor), KV_ECORRUPT);
+    cr_assert(!cursor.c.valid);
+}
+
 Test(block_cursor, refuses_senseless_restarts, .init = setup, .fini = teardown)
 {
     uint8_t raw[16] = {0};

@@ -81,14 +81,20 @@ Test(bloom, without_keys_has_nothing, .init = setup, .fini = teardown)
 /* The bits are part of the format. */
 Test(bloom, bits_stay_where_they_are, .init = setup, .fini = teardown)
 {
-    uint64_t hash = UINT64_C(0x123456789abcdef0);
+    static const uint32_t low_halves[] = {0x9abcdef0, 0x87b87847, 0, UINT32_MAX};
 
-    cr_assert_eq(kvi_sst_bloom_build(&hash, 1, &filter), KV_OK);
-    cr_assert_eq(filter.len, 64 + TAIL);
-    for (uint32_t i = 0, h = 0x9abcdef0, d = (h >> 17 | h << 15) | 1; i < 6; i++, h += d)
-        cr_assert(filter.data[(h >> 23) / 8] >> (h >> 23) % 8 & 1, "probe %u", i);
-    cr_assert_eq(kvi_get_u32(filter.data + 64), 1);
-    cr_assert_eq(filter.data[68], 6);
+    for (size_t n = 0; n < sizeof low_halves / sizeof low_halves[0]; n++) {
+        uint64_t hash = UINT64_C(0x12345678) << 32 | low_halves[n];
+        uint32_t h = low_halves[n];
+        uint32_t d = (h >> 17 | h << 15) | 1;
+
+        cr_assert_eq(kvi_sst_bloom_build(&hash, 1, &filter), KV_OK);
+        cr_assert_eq(filter.len, 64 + TAIL);
+        for (uint32_t i = 0; i < 6; i++, h += d)
+            cr_assert(filter.data[(h >> 23) / 8] >> (h >> 23) % 8 & 1, "probe %u", i);
+        cr_assert_eq(kvi_get_u32(filter.data + 64), 1);
+        cr_assert_eq(filter.data[68], 6);
+    }
 }
 
 Test(bloom, refuses_what_is_no_filter, .init = setup, .fini = teardown)

@@ -140,6 +140,20 @@ Test(builder, survives_each_failed_allocation, .init = setup, .fini = teardown)
     cr_assert(n > 20);
 }
 
+/* The filter has room for keys, however many versions they have. */
+Test(builder, counts_a_key_once_in_the_filter, .init = setup, .fini = teardown)
+{
+    static const kvt_shape shape = {1, 5, 1000, 10, 26};
+    kvt_rng rng;
+
+    kvt_rng_init(&rng, 1);
+    kvt_model_random(&model, &rng, &shape);
+    cr_assert(model.count > 100);
+    cr_assert_eq(kvt_sst_build(&s, &model, &plain, &file, NULL), KV_OK);
+    cr_assert_eq(kvi_get_u64(file.data + file.len - KVI_SST_FOOTER_LEN + 24),
+                 KVI_SST_FILTER_LINE + 8 + KVI_SST_TRAILER_LEN);
+}
+
 /* --- the index ---------------------------------------------------------------------------- */
 
 /* The raw index of the table in file, plain: found from the footer. */

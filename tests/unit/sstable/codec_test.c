@@ -2,6 +2,7 @@
  * threads. */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sstable/codec.h"
@@ -163,4 +164,21 @@ Test(codec, serves_many_threads_and_keeps_few_contexts, .init = setup, .fini = t
     /* The codec, and of each kind the pool; zstd makes two allocations for a context that was
      * used. */
     cr_assert(kvt_failmem_live(&failmem) <= 1 + 2 * 2 * KVI_SST_CODEC_POOL);
+}
+
+/* One large value must not leave its large context behind. */
+Test(codec, keeps_no_large_context, .init = setup, .fini = teardown)
+{
+    size_t len = (size_t)8 << 20;
+    uint8_t *raw = calloc(1, len);
+    bool smaller = false;
+    kvi_buf packed;
+
+    cr_assert_not_null(raw);
+    kvi_buf_init(&packed, &mem);
+    cr_assert_eq(kvi_sst_compress(codec, 9, kvi_slice_of(raw, len), &packed, &smaller), KV_OK);
+    cr_assert(smaller);
+    kvi_buf_deinit(&packed);
+    free(raw);
+    cr_assert_eq(kvt_failmem_live(&failmem), 1);
 }

@@ -232,6 +232,20 @@ Test(table_cursor, through_the_cache_reads_each_block_once, .init = setup, .fini
     cr_assert_eq(file.reads, reads);
 }
 
+/* Moving within a block does not ask the cache again. */
+Test(table_cursor, stays_in_its_block, .init = setup, .fini = teardown)
+{
+    uint64_t hits, misses;
+
+    kvt_model_counted(&model, 30, 20);
+    start(4096, KV_COMPRESS_NONE, KVI_SST_CACHED);
+    for (size_t i = 0; i < model.count; i++)
+        check_seek(model.entries[i].key, model.entries[i].tag);
+    check_walks();
+    kvi_sst_cache_counts(s.ctx.cache, &hits, &misses);
+    cr_assert_eq(hits + misses, 1);
+}
+
 /* An error ends the walk, is named, and the cursor can be positioned elsewhere. */
 static void check_errors(enum kvi_sst_scan how)
 {
