@@ -255,8 +255,9 @@ static const char *blame(const compared *c, size_t key, const char *what, int re
         key < c->h->key_count ? kvt_history_get(c->h, c->space, key, c->n, c->now_ms) : NULL;
 
     (void)snprintf(c->why, c->why_len,
-                   "state %llu, key %zu of space %u: %s (%d: %s); expected %s of write %llu",
-                   (unsigned long long)c->n, key, c->space, what, result, kv_error_detail(),
+                   "state %llu, key %zu of space %u: %s (%s%s%s); expected %s of write %llu",
+                   (unsigned long long)c->n, key, c->space, what, kv_strerror(result),
+                   result < 0 ? ": " : "", result < 0 ? kv_error_detail() : "",
                    v ? "the value" : "nothing", v ? (unsigned long long)v->write : 0);
     return c->why;
 }

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "lsm/engine.h"
 #include "lsm/names.h"
+#include "sim/sim_disk.h"
 
 void kvt_plan_tiny(kvt_plan *p)
 {
@@ -74,6 +75,17 @@ int kvt_machine_close(kvt_machine *m)
     if (err != KV_EBUSY)
         m->db = NULL;
     return err;
+}
+
+/* Closing is the only way to get the memory back; off, the disk does not notice. */
+void kvt_machine_kill(kvt_machine *m)
+{
+    int err = kvi_sim_fs_power_off(m->env.fs);
+
+    KVI_ASSERT(err == KV_OK);
+    (void)kvt_machine_close(m);
+    m->env.fs->off = false;
+    kvi_sim_env_restart(&m->env);
 }
 
 uint64_t kvt_machine_last_seq(const kvt_machine *m)

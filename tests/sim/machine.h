@@ -44,6 +44,10 @@ void kvt_machine_deinit(kvt_machine *m);
 int kvt_machine_open(kvt_machine *m);
 int kvt_machine_close(kvt_machine *m);
 
+/** The process dies, and another may begin: on the same disk, with all that was written and not
+ *  synced. What the store lent was given back. */
+void kvt_machine_kill(kvt_machine *m);
+
 static inline int64_t kvt_machine_now_ms(const kvt_machine *m)
 {
     return kvi_os_wall_ms(m->env.os.clock);

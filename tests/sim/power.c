@@ -238,8 +238,6 @@ static void cut_recovery(void *user, kvi_sim_fs *disk, uint64_t mutation)
     kvt_power_cut(&n->inner, disk, mutation, n->now_ns, 0, 0, UINT64_MAX);
 }
 
-static bool judge_cut(kvt_power *p, kvt_cut *cut);
-
 static bool judge_nested(kvt_power *p, const kvt_cut *cut, nested *n, uint64_t state)
 {
     bool good = true;

@@ -45,6 +45,7 @@ static void report(const char *name, const kvt_workload *w, double begin)
             (unsigned long long)w->renames, (unsigned long long)w->deepest, seconds() - begin);
 }
 
+/** durability KV_DEFAULT: another plan in every life. */
 static void run_seed(uint64_t seed, const char *name, bool mapped, uint8_t durability)
 {
     double begin = seconds();
@@ -55,6 +56,9 @@ static void run_seed(uint64_t seed, const char *name, bool mapped, uint8_t durab
     w.plan.mapped = mapped;
     w.plan.options.durability = durability;
     w.plan.options.compression = mapped ? KV_COMPRESS_NONE : 1;
+    w.changing = durability == KV_DEFAULT;
+    if (w.changing)
+        w.life = 80;
     w.cutting = true;
     w.power.nested_every = NESTED_EVERY;
     good = kvt_workload_run(&w, OPS);
@@ -84,6 +88,11 @@ Test(s1, log_mapped)
 Test(s1, no_log)
 {
     run("no log", false, KV_MEMORY);
+}
+
+Test(s1, changing)
+{
+    run("changing", true, KV_DEFAULT);
 }
 
 /* --- the control of all simulations ----------------------------------------------------------- */

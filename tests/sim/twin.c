@@ -23,6 +23,7 @@ static const char *const space_names[KVT_SPACES] = {NULL, "plain", "expiring"};
 
 /* --- setting up --------------------------------------------------------------------------- */
 
+/** The kind of store follows from the seed, until it is opened again. */
 static void draw_plan(kvt_twin *m)
 {
     static const uint32_t blocks[] = {256, 512, 1024, 4096};
@@ -38,7 +39,7 @@ static void draw_plan(kvt_twin *m)
     m->plan.options.compression = kvt_twin_draw(m, 2) ? 1 : KV_COMPRESS_NONE;
     m->plan.mapped = kvt_twin_draw(m, 2) == 0;
     m->plan.options.durability = KV_OS;
-    if (m->seed % 4 == 2)
+    if (m->reopened > 0 ? kvt_twin_draw(m, 4) == 0 : m->seed % 4 == 2)
         m->plan.options.durability = KV_MEMORY;
     m->in_memory = m->seed % 4 == 3;
     if (m->in_memory) {
@@ -438,6 +439,8 @@ static bool do_reopen(kvt_twin *m)
         return false;
     kvi_sim_env_restart(&m->m.env);
     m->reopened++;
+    draw_plan(m); /* what is there must be readable under any */
+    kvi_sim_fs_set_map(m->m.env.fs, m->plan.mapped);
     if (!kvt_twin_expect(m, "kv_open", open_store(m), KV_OK))
         return false;
     if (kvt_machine_last_seq(&m->m) != m->h.last_seq[m->h.writes])

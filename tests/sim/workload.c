@@ -127,18 +127,22 @@ static size_t draw_key(kvt_workload *w)
 
 static uint8_t draw_durability(kvt_workload *w)
 {
+    static const uint8_t asked[] = {KV_OS, KV_OS, KV_OS, KV_DISK, KV_DISK, KV_DEFAULT};
+
     if (w->plan.options.durability == KV_MEMORY)
         return KV_DEFAULT;
-    return draw(w, 3) == 0 ? KV_DISK : KV_OS;
+    return asked[draw(w, sizeof asked)];
 }
 
-static void acknowledge(kvt_workload *w, uint8_t durability)
+/** A write that asked for this durability is acknowledged. */
+static void acknowledge(kvt_workload *w, uint8_t asked)
 {
-    w->written = w->h.writes;
+    uint8_t durability = asked == KV_DEFAULT ? w->plan.options.durability : asked;
+
+    if (durability >= KV_OS)
+        w->written = w->h.writes;
     if (durability == KV_DISK)
-        w->synced = w->written;
-    if (w->plan.options.durability == KV_MEMORY)
-        w->written = w->synced; /* without a log the end of the process is as bad */
+        w->synced = w->h.writes;
 }
 
 static bool do_put(kvt_workload *w, uint64_t ttl_ms, uint8_t condition)
@@ -279,27 +283,45 @@ static void count_life(kvt_workload *w)
             w->deepest = level;
 }
 
-/** Opens what is there, which must be a state from low on, and goes on from it. */
-static bool begin_life(kvt_workload *w, uint64_t low)
+static void draw_plan(kvt_workload *w)
+{
+    static const uint8_t durabilities[] = {KV_MEMORY, KV_OS, KV_DISK};
+    kvi_lsm_shape *s = &w->plan.shape;
+
+    s->memtable_bytes = (size_t)(6 + draw(w, 12)) << 10;
+    s->segment_bytes = (size_t)(8 + draw(w, 16)) << 10;
+    s->block_bytes = (uint32_t)(200 + draw(w, 800));
+    s->level0_compact = 2 + (uint32_t)draw(w, 3);
+    w->plan.options.durability = durabilities[draw(w, sizeof durabilities)];
+    w->plan.options.compression = draw(w, 2) ? 1 : KV_COMPRESS_NONE;
+    w->plan.mapped = draw(w, 2) == 0;
+    kvi_sim_fs_set_map(w->m.env.fs, w->plan.mapped);
+}
+
+/** Opens what is there, which must be a state from written on, and goes on from it. */
+static bool begin_life(kvt_workload *w, uint64_t synced, uint64_t written)
 {
     const char *wrong;
     char why[384];
     uint64_t state;
 
+    if (w->changing)
+        draw_plan(w);
     w->lives++;
-    w->written = w->synced = low;
+    w->synced = synced;
+    w->written = written;
     kvi_sim_fs_set_hook(w->m.env.fs, on_mutation, w);
     if (!expect(w, "open", kvt_machine_open(&w->m), KV_OK))
         return false;
-    if (!kvt_history_find_seq(&w->h, kvt_machine_last_seq(&w->m), &state) || state < low)
+    if (!kvt_history_find_seq(&w->h, kvt_machine_last_seq(&w->m), &state) || state < written)
         return fail(w, "opened at sequence %llu, which is no state from %llu on",
-                    (unsigned long long)kvt_machine_last_seq(&w->m), (unsigned long long)low);
+                    (unsigned long long)kvt_machine_last_seq(&w->m), (unsigned long long)written);
     note(w, state);
     wrong = kvt_history_compare(&w->h, 0, state, kvt_machine_now_ms(&w->m), w->m.db, NULL,
                                 KVT_SCAN_BACK, why, sizeof why);
     if (wrong)
         return fail(w, "opened: %s", wrong);
-    if (!judge(w))
+    if (!judge(w)) /* while the history is whole */
         return false;
     kvt_history_cut(&w->h, state);
     kvt_power_forget(&w->power);
@@ -314,19 +336,33 @@ static bool end_life(kvt_workload *w)
     if (!expect(w, "close", kvt_machine_close(&w->m), KV_OK))
         return false;
     w->written = w->synced = w->h.writes;
-    kvi_sim_fs_set_hook(w->m.env.fs, on_mutation, w);
     return judge(w);
 }
 
-static bool lose_power(kvt_workload *w)
+static bool close_and_open(kvt_workload *w)
 {
-    enum kvi_sim_crash variant = KVI_SIM_KEEP;
+    if (!end_life(w))
+        return false;
+    kvi_sim_env_restart(&w->m.env);
+    return begin_life(w, w->h.writes, w->h.writes);
+}
+
+/** What was not synced is still only in memory when the next process opens the store. */
+static bool die_and_open(kvt_workload *w)
+{
+    release_all(w);
+    count_life(w);
+    kvt_machine_kill(&w->m);
+    w->crashes++;
+    return begin_life(w, w->synced, w->written);
+}
+
+static bool lose_power_and_open(kvt_workload *w)
+{
+    enum kvi_sim_crash variant = (enum kvi_sim_crash)draw(w, KVI_SIM_CRASHES);
+    uint64_t low = variant == KVI_SIM_KEEP ? w->written : w->synced;
     int err;
 
-    if (draw(w, 2) == 0)
-        variant = (enum kvi_sim_crash)draw(w, KVI_SIM_CRASHES);
-    if (!judge(w)) /* while the history is whole */
-        return false;
     release_all(w);
     count_life(w);
     err = kvi_sim_fs_power_off(w->m.env.fs);
@@ -335,17 +371,19 @@ static bool lose_power(kvt_workload *w)
     err = kvi_sim_env_crash(&w->m.env, variant, draw(w, UINT64_MAX));
     KVI_ASSERT(err == KV_OK);
     w->crashes++;
-    return begin_life(w, variant == KVI_SIM_KEEP ? w->written : w->synced);
+    return begin_life(w, low, low);
 }
 
 static bool do_reopen(kvt_workload *w)
 {
-    if (draw(w, 3) > 0)
-        return lose_power(w);
-    if (!end_life(w))
-        return false;
-    kvi_sim_env_restart(&w->m.env);
-    return begin_life(w, w->h.writes);
+    switch (draw(w, 3)) {
+    case 0:
+        return close_and_open(w);
+    case 1:
+        return die_and_open(w);
+    default:
+        return lose_power_and_open(w);
+    }
 }
 
 /* --- operations --------------------------------------------------------------------------- */
@@ -423,7 +461,7 @@ bool kvt_workload_run(kvt_workload *w, uint32_t ops)
     bool good;
 
     kvt_machine_init(&w->m, &w->plan, w->seed);
-    good = begin_life(w, 0);
+    good = begin_life(w, 0, 0);
     for (uint32_t i = 0; good && i < ops; i++)
         good = step(w) && judge(w);
     if (good)

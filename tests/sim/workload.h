@@ -1,8 +1,8 @@
 /*
  * A run of drawn operations on one store, with everything that makes the disk change: puts, deletes,
  * batches, expiry, conditions, both durabilities, syncs, flushes, snapshots and iterators that are
- * held, background work in drawn portions, closing and opening, power losses in between. Each
- * operation is noted in a history, so that what the disk holds can be judged at any moment.
+ * held, background work in drawn portions, and now and then the end of the process or of the power.
+ * Each operation is noted in a history, so that what the disk holds can be judged at any moment.
  *
  * 1. Same settings, same seed: the same calls, and trace comes out the same.
  * 2. written and synced are states of the history: all up to there is acknowledged at KV_OS, at
@@ -26,10 +26,11 @@ typedef struct kvt_held {
 } kvt_held;
 
 typedef struct kvt_workload {
-    /* Settings, which init leaves at: no log's map, no power cuts, no trace. */
+    /* Settings. After init: the tiny plan, and nothing watches. */
     kvt_plan plan;
     bool cutting; /* cuts power before each mutation, and judges what is left */
     bool tracing;
+    bool changing; /* each life draws another plan: sizes, durability, how the log is written */
     uint32_t life; /* operations, about, from one opening to the next */
     /* State. */
     uint64_t seed;
