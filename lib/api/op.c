@@ -31,8 +31,10 @@ static int find(const kv *db, kvi_slice key, uint64_t seq, kvi_buf *copy, kvi_ls
     return KV_ENOTFOUND;
 }
 
-/** The version that the key has at seq, 0 where it has none: KV_OK also then. */
-static int find_version(const kv *db, kvi_slice key, uint64_t seq, uint64_t *version)
+static const kvi_api_version NO_VERSION = {0, 0};
+
+/** The version that the key has at seq; that of nothing is KV_OK as well. */
+static int find_version(const kv *db, kvi_slice key, uint64_t seq, kvi_api_version *version)
 {
     kvi_lsm_value v;
     kvi_buf unwanted;
@@ -41,10 +43,10 @@ static int find_version(const kv *db, kvi_slice key, uint64_t seq, uint64_t *ver
     kvi_buf_init(&unwanted, db->store->env.mem);
     err = find(db, key, seq, &unwanted, &v);
     if (!err) {
-        *version = v.seq;
+        *version = kvi_api_version_of(v.seq, v.data, v.expires_ms);
         kvi_lsm_value_release(&v);
     } else if (err == KV_ENOTFOUND) {
-        *version = 0;
+        *version = NO_VERSION;
         err = KV_OK;
     }
     kvi_buf_deinit(&unwanted);
@@ -57,20 +59,22 @@ static int find_version(const kv *db, kvi_slice key, uint64_t seq, uint64_t *ver
 static int read_key(kv *db, kvi_slice key, uint64_t seq, kv_result *result)
 {
     kvi_lsm_value v;
-    uint64_t version;
+    kvi_api_version version = NO_VERSION;
     int err;
 
     if (!result) {
         err = find_version(db, key, seq, &version);
-        return err || version != 0 ? err : KV_ENOTFOUND;
+        return err || version.seq != 0 ? err : KV_ENOTFOUND;
     }
     err = find(db, key, seq, &result->held->copy, &v);
     if (err && err != KV_ENOTFOUND)
         return err;
     kvi_api_result_clear(result);
-    if (!err)
+    if (!err) {
+        version = kvi_api_version_of(v.seq, v.data, v.expires_ms);
         kvi_api_result_set_value(result, db->store, &v);
-    kvi_api_result_set_context(result, db, key, err ? 0 : v.seq);
+    }
+    kvi_api_result_set_context(result, db, key, version);
     return err;
 }
 
@@ -118,26 +122,26 @@ int kv_get(kv *db, const void *key, size_t key_len, const kv_op *op, kv_result *
 typedef struct demand {
     uint8_t condition;
     bool has_context;
-    uint64_t seq; /* with a context */
+    kvi_api_version version; /* with a context */
 } demand;
 
 static int demand_of(const kv *db, kvi_slice key, const kv_op *op, demand *out)
 {
-    *out = (demand){KV_ALWAYS, false, 0};
+    *out = (demand){KV_ALWAYS, false, NO_VERSION};
     if (!op)
         return KV_OK;
     out->condition = op->condition;
     out->has_context = op->context.len > 0;
-    return out->has_context ? kvi_api_context_open(db, key, op->context, &out->seq) : KV_OK;
+    return out->has_context ? kvi_api_context_open(db, key, op->context, &out->version) : KV_OK;
 }
 
-static int judge(const demand *d, uint64_t seq)
+static int judge(const demand *d, kvi_api_version now)
 {
-    if (d->condition == KV_IF_ABSENT && seq != 0)
+    if (d->condition == KV_IF_ABSENT && now.seq != 0)
         return kvi_error_set(KV_ECONFLICT, "KV_IF_ABSENT: the key has a value");
-    if (d->condition == KV_IF_PRESENT && seq == 0)
+    if (d->condition == KV_IF_PRESENT && now.seq == 0)
         return kvi_error_set(KV_ECONFLICT, "KV_IF_PRESENT: the key has no value");
-    if (d->has_context && seq != d->seq)
+    if (d->has_context && !kvi_api_version_eq(now, d->version))
         return kvi_error_set(KV_ECONFLICT, "kv_op.context: the key was written since");
     return KV_OK;
 }
@@ -148,13 +152,13 @@ static int write_demanding(kv *db, kvi_lsm_write *w, const demand *d)
 
     w->guarded = true;
     for (unsigned tries = 0; tries < KVI_API_TRIES_MAX; tries++) {
-        uint64_t seq;
+        kvi_api_version now;
         int err = kvi_api_guard(db->store, key, &w->guard);
 
         if (!err)
-            err = find_version(db, key, KVI_LSM_SEQ_LATEST, &seq);
+            err = find_version(db, key, KVI_LSM_SEQ_LATEST, &now);
         if (!err)
-            err = judge(d, seq);
+            err = judge(d, now);
         if (!err)
             err = kvi_api_write(db->store, w);
         if (err != KVI_STALE)
@@ -170,6 +174,7 @@ static int write_entry(kv *db, const kvi_lsm_op *entry, const kv_op *op, kv_resu
     kvi_api_store *s = db->store;
     uint8_t durability = op && op->durability ? op->durability : s->durability;
     kvi_lsm_write w = {.ops = entry, .count = 1};
+    kvi_api_version version = NO_VERSION;
     demand d;
     int err;
 
@@ -184,9 +189,10 @@ static int write_entry(kv *db, const kvi_lsm_op *entry, const kv_op *op, kv_resu
         err = kvi_api_sync(s, w.last_seq);
     if (err || !result)
         return err;
+    if (entry->kind != KVI_KIND_DELETE) /* the value may lie in the result: before it is cleared */
+        version = kvi_api_version_of(w.last_seq, entry->value, entry->expires_ms);
     kvi_api_result_clear(result);
-    kvi_api_result_set_context(result, db, entry->key,
-                               entry->kind == KVI_KIND_DELETE ? 0 : w.last_seq);
+    kvi_api_result_set_context(result, db, entry->key, version);
     result->durability = durability;
     return KV_OK;
 }

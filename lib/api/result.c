@@ -68,9 +68,10 @@ void kvi_api_result_set_value(kv_result *result, kvi_api_store *s, const kvi_lsm
     result->count = 1;
 }
 
-void kvi_api_result_set_context(kv_result *result, const kv *db, kvi_slice key, uint64_t seq)
+void kvi_api_result_set_context(kv_result *result, const kv *db, kvi_slice key,
+                                kvi_api_version version)
 {
-    kvi_api_context_seal(db, key, seq, result->held->context);
+    kvi_api_context_seal(db, key, version, result->held->context);
     result->context = kvi_slice_of(result->held->context, sizeof result->held->context);
 }
 

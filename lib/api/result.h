@@ -37,7 +37,8 @@ void kvi_api_result_clear(kv_result *result);
 /** Fills in a value, taking over its pin. After a clear. */
 void kvi_api_result_set_value(kv_result *result, kvi_api_store *s, const kvi_lsm_value *value);
 
-/** Fills in the context of a physical key's version seq. After a clear. */
-void kvi_api_result_set_context(kv_result *result, const kv *db, kvi_slice key, uint64_t seq);
+/** Fills in the context of a physical key's version. After a clear. */
+void kvi_api_result_set_context(kv_result *result, const kv *db, kvi_slice key,
+                                kvi_api_version version);
 
 #endif

@@ -30,21 +30,21 @@ Test(api_context, what_was_sealed_opens, .init = begin)
 
     for (size_t i = 0; i < sizeof seqs / sizeof seqs[0]; i++) {
         uint8_t context[KVI_API_CONTEXT_LEN];
-        uint64_t seq = 7;
+        kvi_api_version v = {7, 7}, sealed = {seqs[i], seqs[i] * 3};
 
-        kvi_api_context_seal(&db, text("key"), seqs[i], context);
-        OK(kvi_api_context_open(&db, text("key"), kvi_slice_of(context, sizeof context), &seq));
-        cr_assert_eq(seq, seqs[i]);
+        kvi_api_context_seal(&db, text("key"), sealed, context);
+        OK(kvi_api_context_open(&db, text("key"), kvi_slice_of(context, sizeof context), &v));
+        cr_assert(kvi_api_version_eq(v, sealed));
     }
 }
 
-/** Opens as db's key, under another secret where asked: refused, and seq left alone. */
+/** Opens as db's key, under another secret where asked: refused, and the version left alone. */
 static void refused(kv *db, const char *key, kvi_slice context, const char *detail)
 {
-    uint64_t seq = 7;
+    kvi_api_version v = {7, 7};
 
-    FAILS(kvi_api_context_open(db, text(key), context, &seq), KV_EINVAL, detail);
-    cr_assert_eq(seq, 7);
+    FAILS(kvi_api_context_open(db, text(key), context, &v), KV_EINVAL, detail);
+    cr_assert(v.seq == 7 && v.digest == 7);
 }
 
 Test(api_context, another_key_space_or_store_is_refused, .init = begin)
@@ -53,7 +53,7 @@ Test(api_context, another_key_space_or_store_is_refused, .init = begin)
     kvi_slice context = kvi_slice_of(bytes, sizeof bytes);
     kv db = handle_of(1), other = handle_of(2);
 
-    kvi_api_context_seal(&db, text("key"), 5, bytes);
+    kvi_api_context_seal(&db, text("key"), (kvi_api_version){5, 9}, bytes);
     refused(&db, "kez", context, "not of this key");
     refused(&db, "key2", context, "not of this key");
     refused(&other, "key", context, "not of this key");
@@ -67,7 +67,7 @@ Test(api_context, damage_is_refused_wherever_it_is, .init = begin)
     kvi_slice context = kvi_slice_of(bytes, sizeof bytes);
     kv db = handle_of(1);
 
-    kvi_api_context_seal(&db, text("key"), 5, bytes);
+    kvi_api_context_seal(&db, text("key"), (kvi_api_version){5, 9}, bytes);
     for (size_t bit = 0; bit < 8 * sizeof bytes; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         refused(&db, "key", context, "kv_op.context");
