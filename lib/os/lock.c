@@ -71,7 +71,7 @@ void kvi_os_mutex_init(kvi_os_mutex *m, enum kvi_os_rank rank, kvi_os_jitter *ji
     pthread_mutexattr_t attr;
     int err = pthread_mutexattr_init(&attr);
 
-    KVI_ASSERT(rank >= KVI_RANK_API && rank <= KVI_RANK_LEAF);
+    KVI_ASSERT(rank >= KVI_RANK_MANIFEST && rank <= KVI_RANK_LEAF);
     if (!err)
         err = set_kind(&attr);
     if (!err)

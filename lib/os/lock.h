@@ -17,20 +17,17 @@
 
 /** Ascending: a thread that holds one takes only higher ones. */
 enum kvi_os_rank {
-    KVI_RANK_API = 1,
-    KVI_RANK_JOB,      /* lsm: at most one flush/compaction of a kind */
-    KVI_RANK_MANIFEST, /* lsm: who appends to the manifest */
-    KVI_RANK_SYNC,     /* lsm: group commit */
-    KVI_RANK_WRITE,    /* lsm: order of writes */
-    KVI_RANK_VIEW,     /* lsm: the current view and its parts */
-    KVI_RANK_SNAPSHOT, /* lsm: live snapshots */
-    KVI_RANK_TABLES,   /* lsm: open tables */
-    KVI_RANK_CACHE,    /* sstable: a shard */
-    KVI_RANK_CODEC,    /* sstable: pooled contexts */
-    KVI_RANK_EXEC,     /* os: the pool's queues */
-    KVI_RANK_FS,       /* os: files in memory; sim */
-    KVI_RANK_EVENT,    /* os: one waiter */
-    KVI_RANK_LEAF      /* epochs, logs: calls nothing */
+    KVI_RANK_MANIFEST = 1, /* lsm: who appends to the manifest */
+    KVI_RANK_SYNC,         /* lsm: group commit */
+    KVI_RANK_WRITE,        /* lsm: order of writes */
+    KVI_RANK_SNAPSHOT,     /* lsm: live snapshots */
+    KVI_RANK_TABLES,       /* lsm: open tables */
+    KVI_RANK_CACHE,        /* sstable: a shard */
+    KVI_RANK_CODEC,        /* sstable: pooled contexts */
+    KVI_RANK_EXEC,         /* os: the pool's queues */
+    KVI_RANK_FS,           /* os: files in memory; sim */
+    KVI_RANK_EVENT,        /* os: one waiter */
+    KVI_RANK_LEAF          /* epochs, logs: calls nothing */
 };
 
 typedef struct kvi_os_jitter kvi_os_jitter;

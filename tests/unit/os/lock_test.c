@@ -100,7 +100,7 @@ Test(os_lock, jitter_is_called_around_the_lock)
     counting_jitter j = {{count_call}, 0};
     kvi_os_mutex m;
 
-    kvi_os_mutex_init(&m, KVI_RANK_VIEW, &j.base);
+    kvi_os_mutex_init(&m, KVI_RANK_SNAPSHOT, &j.base);
     kvi_os_mutex_lock(&m);
     cr_assert_eq(j.calls, 1, "before");
     kvi_os_mutex_unlock(&m);
@@ -112,18 +112,18 @@ Test(os_lock, ascending_ranks_pass)
 {
     kvi_os_mutex locks[KVI_RANK_LEAF + 1];
 
-    for (int rank = KVI_RANK_API; rank <= KVI_RANK_LEAF; rank++)
+    for (int rank = KVI_RANK_MANIFEST; rank <= KVI_RANK_LEAF; rank++)
         kvi_os_mutex_init(&locks[rank], (enum kvi_os_rank)rank, NULL);
     for (int turn = 0; turn < 2; turn++) {
-        for (int rank = KVI_RANK_API; rank <= KVI_RANK_LEAF; rank++) {
+        for (int rank = KVI_RANK_MANIFEST; rank <= KVI_RANK_LEAF; rank++) {
             kvi_os_mutex_lock(&locks[rank]);
             cr_assert(kvi_os_mutex_held(&locks[rank]));
         }
         /* They may be opened in any order. */
-        for (int rank = KVI_RANK_API; rank <= KVI_RANK_LEAF; rank++)
+        for (int rank = KVI_RANK_MANIFEST; rank <= KVI_RANK_LEAF; rank++)
             kvi_os_mutex_unlock(&locks[rank]);
     }
-    for (int rank = KVI_RANK_API; rank <= KVI_RANK_LEAF; rank++)
+    for (int rank = KVI_RANK_MANIFEST; rank <= KVI_RANK_LEAF; rank++)
         kvi_os_mutex_deinit(&locks[rank]);
 }
 
@@ -141,20 +141,20 @@ static void lock_two(enum kvi_os_rank first, enum kvi_os_rank second)
 
 Test(os_lock, descending_ranks_are_a_bug, .signal = SIGABRT)
 {
-    lock_two(KVI_RANK_VIEW, KVI_RANK_WRITE);
+    lock_two(KVI_RANK_SNAPSHOT, KVI_RANK_WRITE);
 }
 
 Test(os_lock, equal_ranks_are_a_bug, .signal = SIGABRT)
 {
-    lock_two(KVI_RANK_VIEW, KVI_RANK_VIEW);
+    lock_two(KVI_RANK_SNAPSHOT, KVI_RANK_SNAPSHOT);
 }
 
 Test(os_lock, unlocking_what_another_holds_is_a_bug, .signal = SIGABRT)
 {
     kvi_os_mutex a, b;
 
-    kvi_os_mutex_init(&a, KVI_RANK_VIEW, NULL);
-    kvi_os_mutex_init(&b, KVI_RANK_VIEW, NULL);
+    kvi_os_mutex_init(&a, KVI_RANK_SNAPSHOT, NULL);
+    kvi_os_mutex_init(&b, KVI_RANK_SNAPSHOT, NULL);
     kvi_os_mutex_lock(&a);
     kvi_os_mutex_unlock(&b);
 }
@@ -170,8 +170,8 @@ Test(os_lock, held_is_of_this_mutex_and_this_thread)
     pthread_t thread;
     void *held_there = &a;
 
-    kvi_os_mutex_init(&a, KVI_RANK_VIEW, NULL);
-    kvi_os_mutex_init(&b, KVI_RANK_VIEW, NULL);
+    kvi_os_mutex_init(&a, KVI_RANK_SNAPSHOT, NULL);
+    kvi_os_mutex_init(&b, KVI_RANK_SNAPSHOT, NULL);
     cr_assert_not(kvi_os_mutex_held(&a));
     kvi_os_mutex_lock(&a);
     cr_assert(kvi_os_mutex_held(&a));
