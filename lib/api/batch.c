@@ -105,6 +105,14 @@ static int add_bytes(kv_batch *b, const entry *e, kvi_slice user_key, kvi_slice 
     return err;
 }
 
+/** Tells the budget, which takes from the cache what it lacks. A batch is bounded by itself, so it is
+ *  not refused because background work happens to hold the rest. */
+static void claim(kv_batch *b, size_t cost)
+{
+    if (kvi_budget_reserve(&b->store->budget, KVI_BUDGET_WORK, cost) != KV_OK)
+        kvi_budget_charge(&b->store->budget, KVI_BUDGET_WORK, cost);
+}
+
 static int add(kv_batch *b, enum kvi_kind kind, kvi_slice user_key, kvi_slice value,
                uint64_t ttl_ms)
 {
@@ -117,9 +125,7 @@ static int add(kv_batch *b, enum kvi_kind kind, kvi_slice user_key, kvi_slice va
         return kvi_error_set(KV_ETOOBIG,
                              "a batch of %zu bytes and %zu more is over the limit of %zu",
                              b->bytes.len, bytes, b->store->batch_max);
-    err = kvi_budget_reserve(&b->store->budget, KVI_BUDGET_WORK, cost);
-    if (err)
-        return err;
+    claim(b, cost);
     err = add_bytes(b, &e, user_key, value);
     if (err) {
         kvi_budget_release(&b->store->budget, KVI_BUDGET_WORK, cost);

@@ -1,6 +1,7 @@
 /*
  * Batches (api/batch.c): all or nothing, the last write of a key counts, limits.
  */
+#include "api/store.h"
 #include "unit/api/fixture.h"
 
 static kvt_store t;
@@ -243,6 +244,17 @@ STORE_TEST(its_memory_is_the_stores)
     OK(kv_stats(t.db, &full));
     cr_assert_eq(full.memory_used, empty.memory_used);
     OK(kv_batch_new(t.db, &b));
+}
+
+STORE_TEST(it_grows_while_background_work_holds_the_budget)
+{
+    kvi_budget *budget = &t.db->store->budget;
+
+    kvi_budget_charge(budget, KVI_BUDGET_WORK, budget->limit);
+    add("a", "1");
+    kvi_budget_release(budget, KVI_BUDGET_WORK, budget->limit);
+    OK(kv_batch_commit(b, NULL, NULL));
+    cr_assert(kvt_has(t.db, "a", "1"));
 }
 
 STORE_TEST(a_failed_allocation_leaves_it_as_it_was)
