@@ -145,6 +145,14 @@ void kvi_lsm_flush_run(void *lsm)
     kvi_lsm_fail_flushes(l, r);
 }
 
+/** Under `write_lock`: again when a full memtable is gone. */
+static int wait_for_room(kvi_lsm *l, kvi_lsm_waiter *waiter)
+{
+    kvi_list_push_back(&l->stalled, &waiter->link);
+    kvi_lsm_task_request(&l->flush_task);
+    return KVI_PENDING;
+}
+
 int kvi_lsm_flush(kvi_lsm *l, kvi_lsm_waiter *waiter)
 {
     int r;
@@ -158,13 +166,13 @@ int kvi_lsm_flush(kvi_lsm *l, kvi_lsm_waiter *waiter)
         goto out;
     if (kvi_lsm_memtable_claimed(l->active) > 0) {
         if (l->imm_count == KVI_LSM_IMM_MAX) { /* again when one of them is gone */
-            kvi_list_push_back(&l->stalled, &waiter->link);
-            kvi_lsm_task_request(&l->flush_task);
-            r = KVI_PENDING;
+            r = wait_for_room(l, waiter);
             goto out;
         }
         r = kvi_lsm_rotate(l, 0);
-        if (r < 0)
+        if (r == KV_ENOMEM && l->imm_count > 0)
+            r = wait_for_room(l, waiter);
+        if (r != KV_OK)
             goto out;
     }
     kvi_list_push_back(&l->flush_waiters, &waiter->link);

@@ -70,6 +70,8 @@ static int open_file(kvi_lsm *l, uint64_t no, uint64_t bytes, uint64_t *capacity
         *capacity = spare->capacity;
         kvi_lsm_segment_free(l, spare);
         r = l->dir->ops->rename(l->dir, old, name);
+        if (r < 0)
+            (void)l->dir->ops->unlink(l->dir, old); /* else the next open does it */
         return r < 0 ? r : l->dir->ops->open(l->dir, name, KVI_OS_WRITE, out);
     }
     r = l->dir->ops->open(l->dir, name, KVI_OS_CREATE, &file);

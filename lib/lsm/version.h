@@ -35,8 +35,7 @@ struct kvi_lsm_file {
     uint64_t number, size, entries, deletes, seq_min, seq_max;
     kvi_slice smallest, largest;           /* keys, in the same allocation */
     _Atomic(struct kvi_lsm_table *) table; /* open table or NULL; see tables.h */
-    bool compacting;     /* guarded by the engine's view lock: an input of a compaction under way */
-    _Atomic bool doomed; /* an edit in force removed it: its file is to be deleted */
+    _Atomic bool doomed;      /* an edit in force removed it: its file is to be deleted */
     kvi_lsm_file *next_trash; /* the engine's, once it is obsolete */
     kvi_lsm_obsolete_fn *on_obsolete;
     void *user;
