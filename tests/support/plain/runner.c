@@ -1,12 +1,13 @@
 /*
  * Runs tests written for Criterion in this process, one after the other.
  *
- *   program [--filter SUITE/NAME] [--seed N] [--list]
+ *   program [--filter SUITE/NAME] [--seed N] [--list] [--leaks]
  *
  * 1. Any order: they run in one that the seed gives (1 unless told, so that a run repeats).
  * 2. Ends with Criterion's summary line; the exit status is 1 where any test failed.
- * 3. Under LeakSanitizer each test that leaks fails by name, the first one at least: what has
- *    leaked stays leaked and would blame all that follow. The check at exit sees the rest.
+ * 3. LeakSanitizer's check at exit sees what any test has leaked, and where it was allocated. With
+ *    --leaks the first test that leaks fails by name as well (only the first: what has leaked
+ *    stays leaked and would blame all that follow); a check after each test takes minutes in all.
  *
  * Registration runs in constructors, the rest on the main thread; kvt_plain_fail on any.
  */
@@ -35,7 +36,7 @@ static pthread_t main_thread;
 static jmp_buf unwind;
 static const struct kvt_plain_test *running;
 static atomic_bool failed;
-static bool leaked;
+static bool leaks_by_name, leaked;
 
 void kvt_plain_register(struct kvt_plain_test *test)
 {
@@ -105,7 +106,8 @@ static bool run_one(const struct kvt_plain_test *test)
         run_in_child(test);
     else
         run_body(test);
-    if (!leaked && __lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check()) {
+    if (leaks_by_name && !leaked && __lsan_do_recoverable_leak_check &&
+        __lsan_do_recoverable_leak_check()) {
         fprintf(stderr, "[----] %s: %s/%s: leaks\n", test->file, test->suite, test->name);
         leaked = true;
         atomic_store(&failed, true);
@@ -174,8 +176,11 @@ int main(int argc, char **argv)
             seed = strtoull(value, NULL, 0);
         else if (strcmp(argv[i], "--list") == 0)
             list = true;
+        else if (strcmp(argv[i], "--leaks") == 0)
+            leaks_by_name = true;
         else if (strncmp(argv[i], "-j", 2) != 0) { /* Criterion's: tests at a time */
-            fprintf(stderr, "usage: %s [--filter SUITE/NAME] [--seed N] [--list]\n", argv[0]);
+            fprintf(stderr, "usage: %s [--filter SUITE/NAME] [--seed N] [--list] [--leaks]\n",
+                    argv[0]);
             return 2;
         }
     }
