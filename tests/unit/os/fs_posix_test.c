@@ -377,7 +377,8 @@ Test(os_fs_posix, out_of_descriptors, .init = setup, .fini = teardown)
 {
     kvi_os_dir *d = open_ok(root);
 
-    cr_assert_eq(kvt_in_child(open_without_descriptors, d), 0);
+    if (!getenv("KVT_WRAPPER")) /* valgrind answers for the limit itself, and has spare ones */
+        cr_assert_eq(kvt_in_child(open_without_descriptors, d), 0);
     close_ok(d);
 }
 
