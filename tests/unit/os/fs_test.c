@@ -420,7 +420,7 @@ typedef struct namer {
 static void *churn_names(void *arg)
 {
     namer *n = arg;
-    char a[16], b[16];
+    char a[16] = {0}, b[16];
 
     snprintf(a, sizeof a, "a%u", n->number);
     snprintf(b, sizeof b, "b%u", n->number);
