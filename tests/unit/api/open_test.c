@@ -4,14 +4,17 @@
  */
 #include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/store.h"
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "lsm/engine.h"
 #include "lsm/manifest_format.h"
 #include "lsm/names.h"
 #include "support/tmpdir.h"
@@ -42,6 +45,13 @@ static kv *opened(void)
 
     OK(kv_open(store, &options, &db));
     return db;
+}
+
+/** Waits until the background has nothing left to do: from then on the directory stays as it is. */
+static void settle(kv *db)
+{
+    while (atomic_load(&db->store->lsm->crew.busy) > 1)
+        sched_yield();
 }
 
 static void make_store(void)
@@ -215,6 +225,7 @@ DISK_TEST(a_store_that_is_open_here_is_refused)
     kv *db = opened();
 
     kvt_put(db, "key", "value");
+    settle(db);
     refused(KV_EOPEN, store);
     options.flags = KV_MUST_EXIST;
     refused(KV_EOPEN, store);
@@ -232,8 +243,11 @@ static int open_and_wait(void *pipes)
     char byte = 0;
     kv *db;
 
+    /* So that the read ends where the parent's test has failed and is gone. */
+    close(p[1][1]);
     if (kv_open(store, &options, &db))
         return 1;
+    settle(db);
     if (write(p[0][1], &byte, 1) != 1 || read(p[1][0], &byte, 1) != 1)
         return 2;
     return kv_close(db) ? 3 : 0;
