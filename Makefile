@@ -94,7 +94,7 @@ OPT.tsan     = -O1 -g $(CHECKS) -fsanitize=thread
 OPT.fuzz     = -O1 -g $(CHECKS) -fsanitize=fuzzer-no-link,address,undefined \
                -fno-sanitize-recover=all
 OPT.valgrind = -O1 -g $(CHECKS)
-OPT.coverage = -O0 -g --coverage -fprofile-update=atomic
+OPT.coverage = -O0 -g $(CHECKS) --coverage -fprofile-update=atomic
 
 PLAIN.release  = $(PLAIN)
 PLAIN.debug    = $(PLAIN)
