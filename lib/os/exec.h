@@ -1,6 +1,7 @@
 /*
  * The executor seam: where background work runs. Implementations: os/exec_pool.c (threads),
- * sim/sim_exec.c (events in seeded order, on the caller's thread).
+ * os/exec_step.c (whoever helps, in order), sim/sim_exec.c (events in seeded order, on the caller's
+ * thread).
  *
  * 1. A job is in the submitter's memory and stays there until its fn has begun. Submitting cannot
  *    fail.
@@ -45,5 +46,23 @@ int kvi_os_pool_new(const kvi_mem *mem, unsigned threads, kvi_os_exec **out) KVI
 
 /** NULL is allowed. */
 void kvi_os_pool_free(kvi_os_exec *pool);
+
+/** Called on the submitter's thread after each submit that was not dropped, without the executor's
+ *  lock. The submitter may hold locks of its own: the function takes none but those that rank above
+ *  the executor's, and runs no job. */
+typedef void kvi_os_notify_fn(void *user);
+
+/** An executor without threads: jobs run where someone calls help, on several threads at once if
+ *  several do; each kind in order of submission. notify, or NULL, is how its owner learns that it
+ *  should help; user is borrowed until the free, as mem is. KV_OK or KV_ENOMEM. Freed by
+ *  kvi_os_step_exec_free, which stops it first. */
+int kvi_os_step_exec_new(const kvi_mem *mem, kvi_os_notify_fn *notify, void *user,
+                         kvi_os_exec **out) KVI_NODISCARD;
+
+/** NULL is allowed. */
+void kvi_os_step_exec_free(kvi_os_exec *exec);
+
+/** Whether a job waits for help. Any thread; the answer may be old when it arrives. */
+bool kvi_os_step_exec_waiting(kvi_os_exec *exec);
 
 #endif

@@ -26,6 +26,7 @@ enum kvi_os_rank {
     KVI_RANK_CODEC,        /* sstable: pooled contexts */
     KVI_RANK_EXEC,         /* os: the pool's queues */
     KVI_RANK_FS,           /* os: files in memory; sim */
+    KVI_RANK_NODE,         /* node: what others hand to its owner */
     KVI_RANK_EVENT,        /* os: one waiter */
     KVI_RANK_LEAF          /* epochs, logs: calls nothing */
 };
