@@ -62,26 +62,31 @@ extern "C" {
 /** What calls return. New codes may be added, none changes its number. */
 enum {
     KV_OK = 0,
-    KV_ENOTFOUND = -1,  /* no such key, or the iterator is past its last entry */
-    KV_EINVAL = -2,     /* an argument or a field is wrong; the detail names it */
-    KV_ETOOBIG = -3,    /* a key, a value or a batch is over its limit; nothing was allocated */
-    KV_ENOMEM = -4,     /* the allocator or the memory budget has no more */
-    KV_ENOSPC = -5,     /* the disk, or the budget of a store in memory, is full */
-    KV_EIO = -6,        /* the file system failed; where a sync did: see kv_put() */
-    KV_ECORRUPT = -7,   /* bytes on disk are not what was written; none of them was returned */
-    KV_EFORMAT = -8,    /* the directory was written by a newer libkv; it was left as it was */
-    KV_ENOENT = -9,     /* the path, or the store where KV_MUST_EXIST asks for one, is missing */
-    KV_EEXIST = -10,    /* KV_MUST_CREATE was asked, and there is a store already */
-    KV_ENOTDIR = -11,   /* the path, or a part of it, is not a directory */
-    KV_EACCES = -12,    /* the operating system denies permission */
-    KV_EINUSE = -13,    /* another process has this directory open */
-    KV_EOPEN = -14,     /* this process has this directory open already */
-    KV_EMFILE = -15,    /* no file descriptor is left */
-    KV_EBUSY = -16,     /* something is in use: see kv_close(), kv_put(), kv_flush() */
-    KV_EFORK = -17,     /* the handle was opened before fork(), in the parent */
-    KV_ECONFLICT = -18, /* the condition or context of a write, or a policy, does not hold */
-    KV_ENOTSUP = -19,   /* not offered here; the detail says why */
-    KV_ELAYOUT = -20    /* the store was created with another layout */
+    KV_ENOTFOUND = -1,     /* no such key, or the iterator is past its last entry */
+    KV_EINVAL = -2,        /* an argument or a field is wrong; the detail names it */
+    KV_ETOOBIG = -3,       /* a key, a value or a batch is over its limit; nothing was allocated */
+    KV_ENOMEM = -4,        /* the allocator or the memory budget has no more */
+    KV_ENOSPC = -5,        /* the disk, or the budget of a store in memory, is full */
+    KV_EIO = -6,           /* the file system failed; where a sync did: see kv_put() */
+    KV_ECORRUPT = -7,      /* bytes on disk are not what was written; none of them was returned */
+    KV_EFORMAT = -8,       /* the directory was written by a newer libkv; it was left as it was */
+    KV_ENOENT = -9,        /* the path, or the store where KV_MUST_EXIST asks for one, is missing */
+    KV_EEXIST = -10,       /* KV_MUST_CREATE was asked, and there is a store already */
+    KV_ENOTDIR = -11,      /* the path, or a part of it, is not a directory */
+    KV_EACCES = -12,       /* the operating system denies permission */
+    KV_EINUSE = -13,       /* another process has this directory open */
+    KV_EOPEN = -14,        /* this process has this directory open already */
+    KV_EMFILE = -15,       /* no file descriptor is left */
+    KV_EBUSY = -16,        /* something is in use, or full: see kv_close(), kv_put(), kv_submit() */
+    KV_EFORK = -17,        /* the handle was opened before fork(), in the parent */
+    KV_ECONFLICT = -18,    /* the condition or context of a write, or a policy, does not hold */
+    KV_ENOTSUP = -19,      /* not offered here; the detail says why */
+    KV_ELAYOUT = -20,      /* the store was created with another layout */
+    KV_ESIBLINGS = -21,    /* concurrent writes left several values: they are in the result */
+    KV_EUNCERTAIN = -22,   /* the write may have been done or not; the result counts who has it */
+    KV_EUNAVAILABLE = -23, /* too few replicas were reachable in time; nothing was written */
+    KV_ECANCELED = -24,    /* given up by kv_cancel() or kv_close() before anything was written */
+    KV_EDEADLK = -25       /* a call that waits was made from a callback, for which it would wait */
 };
 
 /** The name and meaning of a code, in English. Never NULL. Static storage. */
@@ -138,6 +143,20 @@ enum {
 
 #define KV_TTL_NONE UINT64_MAX               /* no expiry, even where the space has a default */
 #define KV_TTL_MAX  UINT64_C(31536000000000) /* the longest time to live: 1,000 years, in ms */
+
+/** Of how many replicas a request needs the answer (kv_op.r, kv_op.w, kv_policy): a number, or */
+enum {
+    KV_QUORUM = 254, /* more than half of the space's n */
+    KV_ALL = 255     /* all n of them */
+};
+
+/** kv_op.flags: in a placed store (KV_PLACED). */
+enum {
+    KV_OVERWRITE = 1u << 0,     /* puts without a context: replace siblings too, unseen */
+    KV_PRIMARIES_ONLY = 1u << 1 /* the key's own replicas or none: no stand-in counts or is asked */
+};
+
+#define KV_TIMEOUT_DEFAULT_MS 5000u
 
 /** What a request may ask for. Every call takes NULL for all defaults. */
 typedef struct kv_op {
@@ -247,8 +266,9 @@ enum {
 
 /** kv_options.layout: chosen when the store is created, recorded, never changed. */
 enum {
-    KV_LAYOUT_DEFAULT = 0, /* what the store has; KV_ORDERED for a new one */
-    KV_ORDERED = 1         /* keys in byte order, for a store that stands alone */
+    KV_LAYOUT_DEFAULT = 0, /* what the store has; for a new one KV_ORDERED, with listen KV_PLACED */
+    KV_ORDERED = 1,        /* keys in byte order, for a store that stands alone */
+    KV_PLACED = 2          /* keys placed by their hash: a node of a cluster, perhaps of one */
 };
 
 /** kv_options.compression: tables are stored as they are. */
@@ -272,6 +292,20 @@ typedef struct kv_allocator {
     void (*free)(void *user, void *old);
     void *user; /* handed to the three */
 } kv_allocator;
+
+/** kv_policy.mode, of a space in a cluster. */
+enum {
+    KV_AP = 0,    /* available: takes writes as long as any w nodes can be reached */
+    KV_STRONG = 1 /* linearizable: KV_ENOTSUP in this version */
+};
+
+/** kv_policy.conflict: what concurrent writes to one key leave, in a placed store. */
+enum {
+    KV_SIBLINGS = 0,       /* all of them, until a put with their context replaces them */
+    KV_LAST_WRITE_WINS = 1 /* the one with the latest stamp (a hybrid logical clock) */
+};
+
+#define KV_REPLICAS_MAX 8u
 
 /** What a keyspace promises; recorded when it is created, then fixed. */
 typedef struct kv_policy {
@@ -402,6 +436,126 @@ KV_API int kv_iter_seek(kv_iter *iter, const void *key, size_t key_len);
 KV_API void kv_iter_close(kv_iter *iter);
 
 /* ------------------------------------------------------------------------------------------
+ * Clusters: what their parts speak of
+ * ------------------------------------------------------------------------------------------ */
+
+enum { KV_MEMBER_ALIVE = 1, KV_MEMBER_SUSPECT = 2, KV_MEMBER_DEAD = 3, KV_MEMBER_UNKNOWN = 4 };
+
+/* --- The host's own network --------------------------------------------------------------- */
+
+typedef struct kv_inbox kv_inbox; /* where a store takes its messages */
+
+/** Who sent a message. */
+typedef struct kv_peer {
+    uint32_t size;       /* set by KV_PEER_INIT */
+    uint32_t flags;      /* 0 */
+    const char *address; /* to answer to, as send takes it; NULL: unknown */
+    kv_slice identity; /* that the transport has proved; empty: none, and then only a store that was
+                          opened with KV_TRUSTED_NETWORK listens to it */
+} kv_peer;
+
+/** What a transport may use of the store it serves. Valid until stop has returned. */
+typedef struct kv_host {
+    uint32_t size;
+    uint32_t flags;
+    const kv_allocator *allocator; /* NULL: the C library's */
+    kv_log_fn *log;                /* NULL: silent */
+    void *log_user;
+} kv_host;
+
+/** kv_transport.send: how soon. */
+enum { KV_SEND_NORMAL = 0, KV_SEND_URGENT = 1 /* heartbeats: may overtake what waits */ };
+
+/**
+ * A network: carries messages between addresses, which are strings that only it understands. A
+ * message arrives whole or not at all; it may be lost, doubled, delayed and overtaken: libkv
+ * repeats, orders and, above max_message, fragments itself. One object serves one store at a time,
+ * which copies the struct at kv_open() and calls the methods with self from the thread that runs
+ * the node (KV_THREADED: its own; KV_STEPPED: the host's), but for wake, and never two at a time.
+ * All of them but start only between start and stop. No method may call the store, but
+ * kv_deliver().
+ *
+ * kv_transport_check() (kv_sim.h) puts any transport through these rules; transport/loop.c is one
+ * to learn from.
+ */
+typedef struct kv_transport {
+    uint32_t size;      /* set by KV_TRANSPORT_INIT */
+    uint32_t flags;     /* 0 */
+    size_t max_message; /* bytes, 1,200 or more */
+    void *self;
+
+    /** Begins to deliver to inbox what is sent to listen. Before anything else; once more only
+     *  after stop, perhaps elsewhere and for another store. KV_EINVAL (an address that cannot be),
+     *  KV_EINUSE (it is taken, or this object is started already), KV_EIO, KV_ENOMEM: kv_open()
+     *  answers with it, all is as before, and stop is not called. inbox and host are the store's,
+     *  valid until stop has returned; listen only during the call. */
+    int (*start)(void *self, kv_inbox *inbox, const kv_host *host, const char *listen);
+
+    /** Sends the count parts, 1 to 64, some perhaps empty, as one message of 1 to max_message
+     *  bytes. Borrows all of it and address until it returns. An address may be the sender's own,
+     *  one where nobody is, and any text that a peer made up. Never blocks. KV_OK: taken, nothing
+     *  is promised. KV_EBUSY: too much waits for that peer; the message was dropped.
+     *  KV_EUNAVAILABLE: nobody is there (refused, reset): taken as a suspicion at once. Other
+     *  errors are logged and the message is lost. */
+    int (*send)(void *self, const char *address, const kv_slice *parts, size_t count, int urgency);
+
+    /** All that was sent since the last flush may leave now. May be NULL. */
+    void (*flush)(void *self);
+
+    /** Delivers what has come, by kv_deliver() from inside; where that is nothing, waits up to
+     *  timeout_ns for something, or for a wake. UINT64_MAX: as long as it takes. Returns KV_OK,
+     *  also where nothing came. NULL: it delivers from threads of its own. */
+    int (*step)(void *self, uint64_t timeout_ns);
+
+    /** Nanoseconds until step has something to do by time; 0: now; -1: none. May be NULL: none. */
+    int64_t (*next)(void *self);
+
+    /** Makes a step that waits, or the next one, return at once, and pollfd readable until then.
+     *  From any thread, also while another method runs, but not once stop has begun. Required where
+     *  there is a step. */
+    void (*wake)(void *self);
+
+    /** kv_deliver() had answered KV_EBUSY to a message of this address: try again with that one,
+     *  which was kept, and read on. May come before that kv_deliver() has returned, where there is
+     *  no step. May be NULL: what is refused is lost. */
+    void (*resume)(void *self, const char *from);
+
+    /** A descriptor, readable while step has something to deliver or was woken; -1: none. May be
+     *  NULL. The same at each call, valid until stop. */
+    int (*pollfd)(void *self);
+
+    /** Ends it: no delivery is under way or will come when it returns, and the address is free.
+     *  What was sent and not delivered is lost. */
+    void (*stop)(void *self);
+} kv_transport;
+
+/** Hands over a message that has come. message and from are used or copied before it returns.
+ *  KV_OK; KV_EBUSY: there is no room, stop reading that peer until resume; KV_EINVAL: it is empty
+ *  or longer than max_message; KV_EACCES: the peer is not believed (see kv_peer.identity). What
+ *  KV_EBUSY refused of a peer without an address is lost. From any thread where the transport has
+ *  no step, else only from inside it. */
+KV_API int kv_deliver(kv_inbox *inbox, const kv_peer *from, const void *message, size_t len);
+
+/* --- A network within the process ---------------------------------------------------------- */
+
+/** Stores that live in one process, and reach each other in it: for tests, and to see a cluster at
+ *  work without a network. Addresses are any strings of 1 to 255 bytes. Any thread may call these,
+ *  and the stores run on theirs; a child of fork() may not. */
+typedef struct kv_loop kv_loop;
+
+/** Makes a network without anybody in it. allocator NULL: the C library's; copied, and what it
+ *  stands for outlives the network. *out is the caller's until kv_loop_free(). */
+KV_API int kv_loop_new(const kv_allocator *allocator, kv_loop **out);
+
+/** Adds an endpoint and fills out, which was set up by KV_TRANSPORT_INIT, for kv_options.transport
+ *  of one store; when that is closed, of the next. The endpoint belongs to the network and ends
+ *  with it, whether it was used or not. */
+KV_API int kv_loop_transport(kv_loop *loop, kv_transport *out);
+
+/** Ends a network and its endpoints. The stores on it are closed. NULL is allowed. */
+KV_API void kv_loop_free(kv_loop *loop);
+
+/* ------------------------------------------------------------------------------------------
  * Maintenance
  * ------------------------------------------------------------------------------------------ */
 
@@ -468,6 +622,10 @@ KV_API int kv_stats(kv *db, kv_statistics *stats);
 #define KV_RESULT_INIT    {sizeof(kv_result), 0, 0, 0, {0}, NULL, {NULL, 0}, NULL}
 #define KV_RANGE_INIT     {sizeof(kv_range), 0, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL}
 #define KV_ENTRY_INIT     {sizeof(kv_entry), 0, {NULL, 0}, {NULL, 0, 0, 0}}
+#define KV_PEER_INIT      {sizeof(kv_peer), 0, NULL, {NULL, 0}}
+#define KV_TRANSPORT_INIT                     \
+    {sizeof(kv_transport), 0, 0, NULL, NULL,  \
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
 #define KV_STATISTICS_INIT                              \
     {sizeof(kv_statistics), 0,                          \
      0, 0, 0, 0, 0, 0,           /* gets */             \

@@ -32,6 +32,11 @@ static const char *const names[] = {
     [-KV_ECONFLICT] = "KV_ECONFLICT: the condition of the write does not hold",
     [-KV_ENOTSUP] = "KV_ENOTSUP: not offered here",
     [-KV_ELAYOUT] = "KV_ELAYOUT: created with another layout",
+    [-KV_ESIBLINGS] = "KV_ESIBLINGS: concurrent writes left several values",
+    [-KV_EUNCERTAIN] = "KV_EUNCERTAIN: the write may have been done or not",
+    [-KV_EUNAVAILABLE] = "KV_EUNAVAILABLE: too few replicas could be reached",
+    [-KV_ECANCELED] = "KV_ECANCELED: given up before anything was written",
+    [-KV_EDEADLK] = "KV_EDEADLK: a call that waits, made from a callback",
 };
 
 void kvi_error_note(const char *fmt, ...)
