@@ -39,7 +39,7 @@ MAKEFLAGS += --no-builtin-rules
 
 # ---- what there is ------------------------------------------------------------------------
 
-KV_SRC      = $(filter-out lib/sim/%,$(wildcard lib/*/*.c))
+KV_SRC      = $(filter-out lib/sim/%,$(wildcard lib/*/*.c)) $(wildcard transport/*.c)
 SIM_SRC     = $(wildcard lib/sim/*.c)
 EXAMPLE_SRC = $(wildcard examples/*.c)
 BENCH_SRC   = $(wildcard bench/*.c)
@@ -55,7 +55,8 @@ HELPER_SRC  = $(wildcard tests/support/*.c) \
               $(filter-out %_test.c %_worker.c,$(wildcard tests/integration/*.c tests/sim/*.c)) \
               $(filter-out %_fuzz.c,$(wildcard tests/fuzz/*.c))
 
-HEADERS = $(wildcard include/*.h lib/*/*.h examples/*.h bench/*.h tests/*/*.h tests/*/*/*.h \
+HEADERS = $(wildcard include/*.h lib/*/*.h transport/*.h examples/*.h bench/*.h tests/*/*.h \
+            tests/*/*/*.h \
             tests/support/plain/criterion/*.h)
 SOURCES = $(KV_SRC) $(SIM_SRC) $(EXAMPLE_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(UNIT_SRC) $(SUITE_SRC) \
           $(WORKER_SRC) $(PLANTED_SRC) $(PLAIN_SRC) $(HELPER_SRC)
@@ -77,6 +78,9 @@ WARN_STRICT = $(WARN) -Wpedantic -Wconversion -Wmissing-prototypes -Wcast-qual -
 # and hides all that the version script does not name.
 FLAGS.lib      = -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -Iinclude -Ilib \
                  -fPIC -fvisibility=hidden $(WARN_STRICT)
+# A transport sees what a host sees, and has the system to itself.
+FLAGS.transport = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Iinclude \
+                  -fPIC -fvisibility=hidden $(WARN_STRICT)
 FLAGS.examples = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Iinclude $(WARN_STRICT)
 FLAGS.bench    = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Iinclude -Ilib -Ibench $(WARN_STRICT)
 FLAGS.tests    = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Iinclude -Ilib -Itests $(WARN)
@@ -123,7 +127,8 @@ record = @mkdir -p $(@D); printf '%s\n' $(call quote,$1) >$@.new; \
 define PROFILE_RULES
 $(BUILD)/$1/flags: FORCE | $(DEPS_GOALS)
 	$$(call record,$$(call CC.of,$1) $$(call flags_of,$1) $$(CPPFLAGS) $$(WERROR) \
-	  $$(FLAGS.lib) $$(FLAGS.examples) $$(FLAGS.bench) $$(FLAGS.tests) $$(PLAIN.$1))
+	  $$(FLAGS.lib) $$(FLAGS.transport) $$(FLAGS.examples) $$(FLAGS.bench) $$(FLAGS.tests) \
+	  $$(PLAIN.$1))
 
 $(BUILD)/$1/contents: FORCE | $(DEPS_GOALS)
 	$$(call record,$$(KV_SRC) $$(SIM_SRC) $$(HELPER_SRC) $$(UNIT_SRC) $$(PLAIN_SRC) $$(BENCH_SRC))
@@ -160,7 +165,7 @@ FORCE:
 REL = $(BUILD)/release
 
 .PHONY: all
-all: $(REL)/libkv.a $(REL)/libkv.so  ## the static and the shared library (default)
+all: $(REL)/libkv.a $(REL)/libkv.so $(REL)/libkvsim.a  ## the libraries (default)
 
 $(REL)/libkv.so.$(VERSION): $(call objects,release,$(KV_SRC)) lib/kv.map $(REL)/contents
 	$(call say,LINK,$@)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=lib/kv.map \
@@ -189,11 +194,16 @@ $(EXAMPLES): %: %.o $(REL)/libkv.a
 	$(call say,LINK,$@)$(CC) $(call flags_of,release) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 	  $(REL)/libkv.a $(LDLIBS)
 
-$(REL)/bench/kv_bench: $(call objects,release,$(BENCH_SRC)) $(REL)/libkv.a $(REL)/contents
+# bench/kv_ring.c is a program of its own, the rest one.
+$(REL)/bench/kv_bench: $(call objects,release,$(filter-out bench/kv_ring.c,$(BENCH_SRC))) \
+  $(REL)/libkv.a $(REL)/contents
 	$(call say,LINK,$@)$(CC) $(call flags_of,release) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 	  $(REL)/libkv.a $(LDLIBS) -lm
 
-.PHONY: examples demo bench
+$(REL)/bench/kv_ring: $(REL)/bench/kv_ring.o $(REL)/libkv.a
+	$(call say,LINK,$@)$(CC) $(call flags_of,release) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: examples demo bench bench-ring
 examples: $(EXAMPLES)  ## the example programs
 
 demo: $(REL)/examples/demo  ## load a real dataset and measure it; FILE= names another
@@ -201,6 +211,9 @@ demo: $(REL)/examples/demo  ## load a real dataset and measure it; FILE= names a
 
 bench: $(REL)/bench/kv_bench  ## measure; ARGS= goes to kv_bench
 	@$< $(ARGS)
+
+bench-ring: $(REL)/bench/kv_ring  ## how even rings are; draws bench/ring.svg
+	@$< bench/ring.svg
 
 # ---- tests --------------------------------------------------------------------------------
 
@@ -275,7 +288,7 @@ lint-format: | $(DEPS_GOALS)
 	@echo 'lint: format ok'
 
 # Everything, with both compilers; the objects serve lint-symbols too.
-objects: all $(REL)/libkvsim.a $(call objects,release,$(SOURCES))
+objects: all $(call objects,release,$(SOURCES))
 lint-gcc lint-clang: lint-%: | $(DEPS_GOALS)
 	+@$(MAKE) --no-print-directory BUILD=$(LINT)/$* CC=$* WERROR=-Werror FUZZ_CC=clang objects
 lint-warnings: lint-gcc lint-clang
@@ -297,13 +310,14 @@ lint-size: | $(DEPS_GOALS)
 lint-man: | $(DEPS_GOALS)
 	@$(if $(MAN),mandoc -T lint -W warning $(MAN))
 	@echo 'lint: man pages ok'
+	@sh .ci/lint-man
 	@CC='$(CC)' sh tests/support/man_examples.sh
 
 # One stamp a file, so that -j spreads them and a second run checks what changed.
 TIDY  = $(patsubst %.c,$(LINT)/tidy/%.ok,$(KV_SRC) $(SIM_SRC))
 $(TIDY): $(LINT)/tidy/%.ok: %.c .clang-tidy $(filter include/% lib/%,$(HEADERS)) | $(DEPS_GOALS)
 	@mkdir -p $(@D)
-	$(call say,TIDY,$<)clang-tidy --quiet $< -- $(FLAGS.lib) >$@.log 2>&1 || { cat $@.log; exit 1; }
+	$(call say,TIDY,$<)clang-tidy --quiet $< -- $(FLAGS.$(firstword $(subst /, ,$<))) >$@.log 2>&1 || { cat $@.log; exit 1; }
 	@touch $@
 lint-tidy: $(TIDY)
 	@echo 'lint: clang-tidy ok'
@@ -311,7 +325,7 @@ lint-tidy: $(TIDY)
 ANALYZE = $(patsubst %.c,$(LINT)/analyzer/%.o,$(KV_SRC))
 $(ANALYZE): $(LINT)/analyzer/%.o: %.c $(filter include/% lib/%,$(HEADERS)) | $(DEPS_GOALS)
 	@mkdir -p $(@D)
-	$(call say,ANALYZE,$<)gcc $(FLAGS.lib) -O2 -fanalyzer -Werror -c -o $@ $<
+	$(call say,ANALYZE,$<)gcc $(FLAGS.$(firstword $(subst /, ,$<))) -O2 -fanalyzer -Werror -c -o $@ $<
 lint-analyzer: $(ANALYZE)
 	@echo 'lint: gcc -fanalyzer ok'
 
@@ -339,14 +353,15 @@ endef
 export KV_PC
 
 INSTALLED = $(LIBDIR)/libkv.a $(LIBDIR)/libkv.so.$(VERSION) $(LIBDIR)/$(SONAME) $(LIBDIR)/libkv.so \
-            $(LIBDIR)/pkgconfig/kv.pc $(INCLUDEDIR)/kv.h \
+            $(LIBDIR)/libkvsim.a $(LIBDIR)/pkgconfig/kv.pc $(INCLUDEDIR)/kv.h \
+            $(INCLUDEDIR)/kv_sim.h \
             $(foreach m,$(MAN),$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m))
 
 .PHONY: install uninstall dist clean help
-install: all  ## header, libraries, kv.pc, manual; honours DESTDIR PREFIX
+install: all  ## headers, libraries, kv.pc, manual; honours DESTDIR PREFIX
 	$(Q)$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
-	$(Q)$(INSTALL) -m 644 include/kv.h '$(DESTDIR)$(INCLUDEDIR)/kv.h'
-	$(Q)$(INSTALL) -m 644 $(REL)/libkv.a '$(DESTDIR)$(LIBDIR)/libkv.a'
+	$(Q)$(INSTALL) -m 644 include/kv.h include/kv_sim.h '$(DESTDIR)$(INCLUDEDIR)'
+	$(Q)$(INSTALL) -m 644 $(REL)/libkv.a $(REL)/libkvsim.a '$(DESTDIR)$(LIBDIR)'
 	$(Q)$(INSTALL) -m 755 $(REL)/libkv.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libkv.so.$(VERSION)'
 	$(Q)ln -sf libkv.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	$(Q)ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libkv.so'
