@@ -1,0 +1,203 @@
+/*
+ * One page of entries from those of several replicas; see scan.h.
+ */
+#include "base/bytes.h"
+#include "base/error.h"
+#include "coordinator/scan.h"
+#include "replication/key.h"
+
+/* A walk over one replica's page. */
+typedef struct cursor {
+    kvi_wire_items_iter it;
+    kvi_wire_entry entry;
+    bool there; /* entry is the next one */
+} cursor;
+
+static int place_cmp(const kvi_wire_entry *a, const kvi_wire_entry *b)
+{
+    if (a->token != b->token)
+        return a->token < b->token ? -1 : 1;
+    return kvi_slice_cmp(a->key, b->key);
+}
+
+/* Up to where all is known: false where there is no such bound. */
+static bool frontier(const kvi_scanner *s, kvi_wire_entry *out)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < s->plan.n; i++) {
+        const kvi_replica_page *p = &s->pages[i];
+        kvi_wire_items items = {p->count, kvi_buf_slice(&p->items)};
+        kvi_wire_items_iter it;
+        kvi_wire_entry last = {0};
+
+        if (p->state != KVI_PAGE_ANSWERED || !p->more)
+            continue;
+        kvi_wire_items_begin(&it, items);
+        while (kvi_wire_entries_next(&it, &last))
+            continue;
+        if (!any || place_cmp(&last, out) < 0)
+            *out = last;
+        any = true;
+    }
+    return any;
+}
+
+static void begin(const kvi_scanner *s, cursor *cursors)
+{
+    for (unsigned i = 0; i < s->plan.n; i++) {
+        const kvi_replica_page *p = &s->pages[i];
+        kvi_wire_items items = {p->count, kvi_buf_slice(&p->items)};
+
+        cursors[i].there = false;
+        if (p->state != KVI_PAGE_ANSWERED)
+            continue;
+        kvi_wire_items_begin(&cursors[i].it, items);
+        cursors[i].there = kvi_wire_entries_next(&cursors[i].it, &cursors[i].entry);
+    }
+}
+
+static const cursor *least(const cursor *cursors, unsigned n)
+{
+    const cursor *best = NULL;
+
+    for (unsigned i = 0; i < n; i++)
+        if (cursors[i].there && (!best || place_cmp(&cursors[i].entry, &best->entry) < 0))
+            best = &cursors[i];
+    return best;
+}
+
+static int merge_one(kvi_object *into, kvi_slice encoded)
+{
+    kvi_object o;
+    unsigned merged;
+    int err;
+
+    kvi_object_init(&o, into->mem);
+    err = kvi_object_decode(&o, encoded);
+    if (!err)
+        err = kvi_object_merge(into, &o, &merged);
+    kvi_object_deinit(&o);
+    return err;
+}
+
+/* The object of the entry at `at`, over all that have it, appended to the page. */
+static int put_entry(kvi_scanner *s, const cursor *cursors, const kvi_wire_entry *at)
+{
+    const kvi_mem *mem = s->job.c->mem;
+    kvi_wire_entry out = *at;
+    kvi_object merged;
+    kvi_buf bytes;
+    bool same = true;
+    int err = KV_OK;
+
+    kvi_object_init(&merged, mem);
+    kvi_buf_init(&bytes, mem);
+    for (unsigned i = 0; i < s->plan.n; i++)
+        same = same && (!cursors[i].there || place_cmp(&cursors[i].entry, at) != 0 ||
+                        kvi_slice_eq(cursors[i].entry.object, at->object));
+    for (unsigned i = 0; i < s->plan.n && !same && !err; i++)
+        if (cursors[i].there && place_cmp(&cursors[i].entry, at) == 0)
+            err = merge_one(&merged, cursors[i].entry.object);
+    if (!err && !same) {
+        err = kvi_object_encode(&merged, &bytes);
+        out.object = kvi_buf_slice(&bytes);
+    }
+    if (!err)
+        err = kvi_wire_entries_put(&s->request->entries, &out);
+    s->request->entry_count += !err;
+    kvi_object_deinit(&merged);
+    kvi_buf_deinit(&bytes);
+    return err;
+}
+
+static int stand_at(kvi_scanner *s, const kvi_wire_entry *e)
+{
+    s->token = e->token;
+    return kvi_buf_set(&s->after, e->key.data, e->key.len);
+}
+
+static void pass(cursor *cursors, unsigned n, const kvi_wire_entry *at)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (cursors[i].there && place_cmp(&cursors[i].entry, at) == 0)
+            cursors[i].there = kvi_wire_entries_next(&cursors[i].it, &cursors[i].entry);
+}
+
+static bool is_full(const kvi_request *r)
+{
+    return r->entry_count >= r->scan.limit ||
+           (r->entry_count > 0 && r->entries.len >= r->scan.bytes);
+}
+
+int kvi_scanner_merge(kvi_scanner *s, enum kvi_merge_end *end)
+{
+    kvi_slice prefix = s->request->scan.prefix;
+    cursor cursors[KVI_RING_N_MAX] = {0};
+    kvi_wire_entry bound = {0}, at;
+    bool bounded = frontier(s, &bound);
+    const cursor *next;
+    int err = KV_OK;
+
+    begin(s, cursors);
+    while ((next = least(cursors, s->plan.n))) {
+        at = next->entry;
+        if (bounded && place_cmp(&at, &bound) > 0)
+            break;
+        if (is_full(s->request)) {
+            *end = KVI_MERGE_FULL;
+            return KV_OK;
+        }
+        if (kvi_slice_has_prefix(at.key, prefix)) {
+            err = put_entry(s, cursors, &at);
+        } else if (s->one_part && kvi_slice_cmp(at.key, prefix) > 0) {
+            *end = KVI_MERGE_PAST;
+            return KV_OK;
+        }
+        if (!err)
+            err = stand_at(s, &at);
+        if (err)
+            return err;
+        pass(cursors, s->plan.n, &at);
+    }
+    *end = bounded ? KVI_MERGE_FRONTIER : KVI_MERGE_THROUGH;
+    return bounded ? stand_at(s, &bound) : KV_OK;
+}
+
+/* --- the own replica
+ * --------------------------------------------------------------------------- */
+
+static bool take(const uint8_t **p, const uint8_t *end, kvi_slice *out)
+{
+    uint64_t len = 0;
+
+    *p = kvi_get_varint64(*p, end, &len);
+    if (!*p || len > (uint64_t)(end - *p))
+        return false;
+    *out = kvi_slice_of(*p, (size_t)len);
+    *p += len;
+    return true;
+}
+
+int kvi_scanner_take_own(kvi_scanner *s, kvi_replica_page *page)
+{
+    const uint8_t *p = s->found.data, *end = p + s->found.len;
+
+    for (uint32_t i = 0; i < s->scan.count; i++) {
+        kvi_wire_entry e = {0};
+        kvi_slice physical;
+        uint32_t space;
+        int err;
+
+        if (!take(&p, end, &physical) || !take(&p, end, &e.object))
+            return kvi_error_set(KV_ECORRUPT, "a page of the store is cut");
+        err = kvi_key_parse_data(physical, &space, &e.token, &e.key);
+        if (!err)
+            err = kvi_wire_entries_put(&page->items, &e);
+        if (err)
+            return err;
+    }
+    page->count = s->scan.count;
+    page->more = s->scan.more;
+    return KV_OK;
+}
