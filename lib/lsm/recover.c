@@ -191,7 +191,7 @@ static int recover_state(kvi_lsm *l, kvi_lsm_state *state)
 
 static int check_layout(const kvi_lsm_store *store, uint8_t wanted)
 {
-    if (store->layout != KV_ORDERED)
+    if (store->layout != KV_ORDERED && store->layout != KV_PLACED)
         return kvi_error_set(KV_ELAYOUT, "the store has layout %u, which this libkv does not know",
                              store->layout);
     if (wanted != KV_LAYOUT_DEFAULT && wanted != store->layout)
