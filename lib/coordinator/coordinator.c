@@ -39,8 +39,7 @@ int kvi_coordinator_new(const kvi_coordinator_config *config, kvi_coordinator **
 void kvi_coordinator_free(kvi_coordinator *c)
 {
     KVI_ASSERT(kvi_coordinator_idle(c));
-    KVI_MAP_EACH(i, &c->colleagues)
-    {
+    KVI_MAP_EACH(i, &c->colleagues) {
         kvi_colleague *p = kvi_map_at(&c->colleagues, i)->value;
 
         kvi_map_deinit(&p->forwards);
@@ -113,7 +112,7 @@ void kvi_coordinator_cancel_all(kvi_coordinator *c)
 {
     c->closing = true;
     KVI_LIST_EACH(n, &c->jobs)
-    cancel(KVI_CONTAINER_OF(n, kvi_job, link));
+        cancel(KVI_CONTAINER_OF(n, kvi_job, link));
 }
 
 bool kvi_coordinator_idle(const kvi_coordinator *c)

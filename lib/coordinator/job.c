@@ -69,7 +69,7 @@ int kvi_job_renew_id(kvi_job *job)
 void kvi_jobs_wake_all(kvi_coordinator *c)
 {
     KVI_LIST_EACH(n, &c->jobs)
-    kvi_job_wake(KVI_CONTAINER_OF(n, kvi_job, link), c->cluster->now_ns);
+        kvi_job_wake(KVI_CONTAINER_OF(n, kvi_job, link), c->cluster->now_ns);
 }
 
 void kvi_request_finish(kvi_coordinator *c, kvi_request *request, int err)

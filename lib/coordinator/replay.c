@@ -206,8 +206,7 @@ void kvi_replay_answered(kvi_replay *r, uint64_t origin, uint64_t open_id, uint6
 bool kvi_replay_answer(const kvi_replay *r, uint64_t origin, uint64_t open_id, uint64_t seq,
                        kvi_slice *bytes)
 {
-    KVI_LIST_EACH(n, &r->answers)
-    {
+    KVI_LIST_EACH(n, &r->answers) {
         const answer *a = KVI_CONTAINER_OF(n, answer, link);
 
         if (a->seq == seq && a->origin == origin && a->open_id == open_id) {

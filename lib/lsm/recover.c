@@ -1,9 +1,9 @@
 /*
  * Recovery; see recover.h.
  *
- * The order on the disk: log segments synced -> those behind a gap deleted -> a new manifest, with
- * the tables that replay wrote -> orphans deleted -> a new segment. A crash between any two of
- * these leaves a directory from which the same state is recovered.
+ * The order on the disk: log segments rewritten and synced -> those behind a gap deleted -> a new
+ * manifest, with the tables that replay wrote -> orphans deleted -> a new segment. A crash between
+ * any two of these leaves a directory from which the same state is recovered.
  */
 #include "lsm/recover.h"
 
@@ -12,6 +12,8 @@
 #include "base/hash.h"
 #include "lsm/names.h"
 #include "lsm/replay.h"
+
+#define REWRITE_BYTES (64u << 10) /* of a log at a time */
 
 /* --- creation ----------------------------------------------------------------------------- */
 
@@ -74,18 +76,43 @@ static void highest_number(void *user, const char *name)
     *highest = kvi_max_u64(*highest, number);
 }
 
+/** Writes once more what stands behind the watermark. Where a sync had failed in the life before, the
+ *  system may hold pages that are not on the disk and are not to be written any more: they read well,
+ *  another sync says that all is well, and with the power they are gone. */
+static int rewrite(const kvi_lsm *l, const kvi_lsm_segment *s)
+{
+    size_t room = (size_t)kvi_min_u64(s->used - s->synced, REWRITE_BYTES), got = 0;
+    uint8_t *bytes = kvi_mem_alloc(l->mem, room);
+    kvi_os_file *file = s->journal.file;
+    int r = KV_OK;
+
+    if (!bytes)
+        return kvi_error_set(KV_ENOMEM, "no memory to open the store");
+    for (uint64_t at = s->synced; r == KV_OK && at < s->used; at += got) {
+        r = file->ops->read(file, at, bytes, (size_t)kvi_min_u64(s->used - at, room), &got);
+        if (r == KV_OK && got == 0)
+            r = kvi_error_set(KV_EIO, "log %llu ends at %llu while it is read",
+                              (unsigned long long)s->journal.file_no, (unsigned long long)at);
+        if (r == KV_OK)
+            r = file->ops->write(file, at, bytes, got);
+    }
+    kvi_mem_free(l->mem, bytes);
+    return r;
+}
+
 /** What was replayed is durable from here on: what readers see now is there after the next crash as
  *  well. */
-static int sync_segments(kvi_lsm_replay *replay)
+static int sync_segments(const kvi_lsm *l, kvi_lsm_replay *replay)
 {
-    KVI_LIST_EACH(n, &replay->segments)
-    {
+    KVI_LIST_EACH(n, &replay->segments) {
         kvi_lsm_segment *s = KVI_CONTAINER_OF(n, kvi_lsm_segment, link);
         int r = KV_OK;
 
         if (s->synced == s->used)
             continue;
-        r = kvi_lsm_journal_sync(&s->journal);
+        r = rewrite(l, s);
+        if (r == KV_OK)
+            r = kvi_lsm_journal_sync(&s->journal);
         if (r == KV_OK)
             r = kvi_lsm_journal_watermark(&s->journal, s->used);
         if (r < 0)
@@ -98,8 +125,8 @@ static int sync_segments(kvi_lsm_replay *replay)
 static bool kept(const kvi_lsm_replay *replay, uint64_t number)
 {
     KVI_LIST_EACH(n, &replay->segments)
-    if (KVI_CONTAINER_OF(n, kvi_lsm_segment, link)->journal.file_no == number)
-        return true;
+        if (KVI_CONTAINER_OF(n, kvi_lsm_segment, link)->journal.file_no == number)
+            return true;
     return false;
 }
 
@@ -178,7 +205,7 @@ static int recover_state(kvi_lsm *l, kvi_lsm_state *state)
     if (r == KV_OK)
         r = kvi_lsm_replay_run(&replay);
     if (r == KV_OK)
-        r = sync_segments(&replay);
+        r = sync_segments(l, &replay);
     if (r == KV_OK)
         r = delete_dropped(l, &replay);
     if (r == KV_OK)
@@ -241,8 +268,8 @@ static bool is_table(const kvi_lsm *l, uint64_t number)
 static bool is_segment(const kvi_lsm *l, uint64_t number)
 {
     KVI_LIST_EACH(n, &l->segments)
-    if (KVI_CONTAINER_OF(n, kvi_lsm_segment, link)->journal.file_no == number)
-        return true;
+        if (KVI_CONTAINER_OF(n, kvi_lsm_segment, link)->journal.file_no == number)
+            return true;
     return false;
 }
 

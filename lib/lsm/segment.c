@@ -41,8 +41,7 @@ static kvi_lsm_segment *take_spare(kvi_lsm *l, uint64_t bytes)
     kvi_lsm_segment *found = NULL;
 
     kvi_os_mutex_lock(&l->write_lock);
-    KVI_LIST_EACH(n, &l->spare)
-    {
+    KVI_LIST_EACH(n, &l->spare) {
         kvi_lsm_segment *s = KVI_CONTAINER_OF(n, kvi_lsm_segment, link);
 
         if (s->capacity < bytes)
@@ -156,8 +155,7 @@ uint64_t kvi_lsm_segments_floor(kvi_lsm *l, uint64_t seq)
     uint64_t floor = 0;
 
     kvi_os_mutex_lock(&l->write_lock);
-    KVI_LIST_EACH(n, &l->segments)
-    {
+    KVI_LIST_EACH(n, &l->segments) {
         const kvi_lsm_segment *s = KVI_CONTAINER_OF(n, kvi_lsm_segment, link);
 
         if (s->last_seq > seq || n->next == &l->segments) {

@@ -21,8 +21,7 @@ int kvi_lsm_sift_init(kvi_lsm_sift *s, kvi_lsm *l, kvi_lsm_beneath_fn *beneath, 
     s->newer = 0;
 
     kvi_os_mutex_lock(&l->snapshot_lock);
-    KVI_LIST_EACH(n, &l->snapshots)
-    {
+    KVI_LIST_EACH(n, &l->snapshots) {
         uint64_t seq = KVI_CONTAINER_OF(n, kvi_lsm_snapshot, link)->seq;
 
         r = kvi_buf_append(&s->snapshots, &seq, sizeof seq);

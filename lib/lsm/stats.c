@@ -36,9 +36,9 @@ static void fill_disk(kvi_lsm *l, kv_statistics *out)
 
     kvi_os_mutex_lock(&l->write_lock);
     KVI_LIST_EACH(n, &l->segments)
-    out->disk_bytes += KVI_CONTAINER_OF(n, kvi_lsm_segment, link)->capacity;
+        out->disk_bytes += KVI_CONTAINER_OF(n, kvi_lsm_segment, link)->capacity;
     KVI_LIST_EACH(n, &l->spare)
-    out->disk_bytes += KVI_CONTAINER_OF(n, kvi_lsm_segment, link)->capacity;
+        out->disk_bytes += KVI_CONTAINER_OF(n, kvi_lsm_segment, link)->capacity;
     if (l->ready)
         out->disk_bytes += l->ready->capacity;
     kvi_os_mutex_unlock(&l->write_lock);

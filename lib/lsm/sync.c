@@ -19,8 +19,7 @@ static kvi_lsm_segment *next_unsynced(kvi_lsm *l, uint64_t *upto, uint64_t *targ
 
     kvi_os_mutex_lock(&l->write_lock);
     *target = atomic_load(&l->published);
-    KVI_LIST_EACH(n, &l->segments)
-    {
+    KVI_LIST_EACH(n, &l->segments) {
         kvi_lsm_segment *s = KVI_CONTAINER_OF(n, kvi_lsm_segment, link);
 
         if (s->synced < s->published) {

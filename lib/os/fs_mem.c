@@ -107,8 +107,7 @@ static int mem_close(kvi_os_file *base)
 static mem_inode *find_inode(mem_dir *d, const char *name)
 {
     KVI_ASSERT(kvi_os_mutex_held(&d->lock));
-    KVI_LIST_EACH(node, &d->inodes)
-    {
+    KVI_LIST_EACH(node, &d->inodes) {
         mem_inode *inode = KVI_CONTAINER_OF(node, mem_inode, link);
 
         if (strcmp(inode->name, name) == 0)
@@ -231,7 +230,7 @@ static int mem_list(kvi_os_dir *base, kvi_os_list_fn *fn, void *user)
 
     kvi_os_mutex_lock(&d->lock);
     KVI_LIST_EACH(node, &d->inodes)
-    fn(user, KVI_CONTAINER_OF(node, mem_inode, link)->name);
+        fn(user, KVI_CONTAINER_OF(node, mem_inode, link)->name);
     kvi_os_mutex_unlock(&d->lock);
     return KV_OK;
 }

@@ -204,8 +204,7 @@ void kvi_handoff_pump(kvi_replication *r, kvi_hint_owner *o)
 void kvi_handoff_tick(kvi_replication *r)
 {
     kvi_replay_tick(r);
-    KVI_MAP_EACH(i, &r->hints.owners)
-    {
+    KVI_MAP_EACH(i, &r->hints.owners) {
         kvi_hint_owner *o = kvi_map_at(&r->hints.owners, i)->value;
         bool reachable = r->cluster->ring && kvi_handoff_reachable(r, o);
 
@@ -224,6 +223,6 @@ uint64_t kvi_handoff_deadline(const kvi_replication *r)
     uint64_t due = first ? first->key : UINT64_MAX;
 
     KVI_MAP_EACH(i, &r->hints.owners)
-    due = kvi_min_u64(due, due_ns(r, kvi_map_at(&r->hints.owners, i)->value));
+        due = kvi_min_u64(due, due_ns(r, kvi_map_at(&r->hints.owners, i)->value));
     return due;
 }

@@ -26,8 +26,7 @@ void kvi_hints_init(kvi_hints *h)
 void kvi_hints_deinit(kvi_hints *h)
 {
     KVI_ASSERT(!h->counting && kvi_list_empty(&h->parked));
-    KVI_MAP_EACH(i, &h->owners)
-    {
+    KVI_MAP_EACH(i, &h->owners) {
         kvi_hint_owner *o = kvi_map_at(&h->owners, i)->value;
 
         KVI_ASSERT(!o->scanning);
@@ -120,8 +119,7 @@ void kvi_hints_forget(kvi_hints *h, uint64_t owner, int64_t count, int64_t bytes
 static void reset(kvi_hints *h)
 {
     h->count = h->bytes = 0;
-    KVI_MAP_EACH(i, &h->owners)
-    {
+    KVI_MAP_EACH(i, &h->owners) {
         kvi_hint_owner *o = kvi_map_at(&h->owners, i)->value;
 
         o->count = o->bytes = 0;

@@ -43,7 +43,7 @@ static uint64_t count_others(const kvi_update *u)
     uint64_t n = 0;
 
     KVI_MAP_EACH(i, owners)
-    n += is_other(u, kvi_map_at(owners, i)->value);
+        n += is_other(u, kvi_map_at(owners, i)->value);
     return n;
 }
 
@@ -77,8 +77,7 @@ static int add_others(kvi_update *u, uint32_t item)
     const kvi_map *owners = &u->owner->hints->owners;
     int err = KV_OK;
 
-    KVI_MAP_EACH(i, owners)
-    {
+    KVI_MAP_EACH(i, owners) {
         const kvi_hint_owner *o = kvi_map_at(owners, i)->value;
 
         if (!err && is_other(u, o))

@@ -224,8 +224,7 @@ int kvi_sim_fs_crash_copy(kvi_sim_fs *src, enum kvi_sim_crash variant, uint64_t 
     KVI_ASSERT(variant < KVI_SIM_CRASHES);
     kvi_sim_rng_init(&rng, seed ^ (uint64_t)variant << 56);
     fs->map_supported = src->map_supported;
-    KVI_LIST_EACH(at, &src->dirs)
-    {
+    KVI_LIST_EACH(at, &src->dirs) {
         err = copy_dir(KVI_CONTAINER_OF(at, kvi_sim_dir, link), fs, variant, &rng);
         if (err) {
             kvi_sim_fs_free(fs);

@@ -10,7 +10,7 @@ static size_t count_urgent(const kvi_sim_exec *e)
     size_t n = 0;
 
     KVI_LIST_EACH(at, &e->waiting)
-    n += KVI_CONTAINER_OF(at, kvi_os_job, link)->urgent;
+        n += KVI_CONTAINER_OF(at, kvi_os_job, link)->urgent;
     return n;
 }
 
@@ -21,8 +21,7 @@ static kvi_os_job *draw(kvi_sim_exec *e)
     uint64_t skip = kvi_sim_rng_below(&e->rng, urgent > 0 ? urgent : e->waiting_count);
     kvi_os_job *job = NULL;
 
-    KVI_LIST_EACH(at, &e->waiting)
-    {
+    KVI_LIST_EACH(at, &e->waiting) {
         job = KVI_CONTAINER_OF(at, kvi_os_job, link);
         if ((urgent == 0 || job->urgent) && skip-- == 0)
             break;

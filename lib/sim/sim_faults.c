@@ -67,8 +67,7 @@ uint64_t kvi_sim_fs_used(const kvi_sim_fs *fs)
 {
     uint64_t bytes = 0;
 
-    KVI_LIST_EACH(at, &fs->nodes)
-    {
+    KVI_LIST_EACH(at, &fs->nodes) {
         const kvi_sim_node *n = KVI_CONTAINER_OF(at, kvi_sim_node, link);
 
         if (n->named || n->opens > 0)
@@ -116,12 +115,11 @@ static void misdirect(kvi_sim_fs *fs, kvi_sim_node **n, uint64_t *offset, size_t
     size_t count = 0, skip;
 
     KVI_LIST_EACH(at, &fs->nodes)
-    count += can_stand_in(KVI_CONTAINER_OF(at, kvi_sim_node, link), len);
+        count += can_stand_in(KVI_CONTAINER_OF(at, kvi_sim_node, link), len);
     if (count == 0)
         return;
     skip = (size_t)kvi_sim_rng_below(&fs->rng, count);
-    KVI_LIST_EACH(at, &fs->nodes)
-    {
+    KVI_LIST_EACH(at, &fs->nodes) {
         kvi_sim_node *other = KVI_CONTAINER_OF(at, kvi_sim_node, link);
         uint64_t sectors, place;
 
@@ -161,8 +159,7 @@ void kvi_sim_fs_set_faults(kvi_sim_fs *fs, const kvi_sim_fs_faults *faults)
 
 int kvi_sim_fs_power_off(kvi_sim_fs *fs)
 {
-    KVI_LIST_EACH(at, &fs->nodes)
-    {
+    KVI_LIST_EACH(at, &fs->nodes) {
         int err = kvi_sim_node_freeze_map(KVI_CONTAINER_OF(at, kvi_sim_node, link));
 
         if (err)

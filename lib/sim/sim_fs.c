@@ -19,8 +19,7 @@ static void check_name(const char *name)
 
 kvi_sim_dir *kvi_sim_fs_find_dir(kvi_sim_fs *fs, const char *path)
 {
-    KVI_LIST_EACH(at, &fs->dirs)
-    {
+    KVI_LIST_EACH(at, &fs->dirs) {
         kvi_sim_dir *d = KVI_CONTAINER_OF(at, kvi_sim_dir, link);
 
         if (strcmp(d->path, path) == 0)

@@ -169,8 +169,7 @@ int kvi_sim_fs_hash(kvi_sim_fs *fs, uint64_t *out)
 {
     uint64_t hash = 0;
 
-    KVI_LIST_EACH(at, &fs->dirs)
-    {
+    KVI_LIST_EACH(at, &fs->dirs) {
         const kvi_sim_dir *d = KVI_CONTAINER_OF(at, kvi_sim_dir, link);
 
         hash = kvi_hash64(d->path, strlen(d->path), hash);

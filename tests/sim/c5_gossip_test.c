@@ -4,7 +4,7 @@
  * a join, of deaths and of returns; who sleeps condemns nobody; a partition heals; and what a node
  * sends is bounded.
  *
- * SEED= runs one seed, SEEDS= as many (of the small networks).
+ * SEED: the first seed. SEEDS: one run of the small networks for every 500 (sim/scale.h).
  */
 #include <criterion/criterion.h>
 
@@ -26,6 +26,7 @@
 #define NOTICE_ROUNDS    30u
 
 #define SEEDS_DEFAULT 4u
+#define WORTH         500u /* seeds of the swarm, by what they cost */
 
 /* Rounds until all agree: 3 log2(n) + 10, rounded down. */
 static uint32_t limit_of(uint32_t n)
@@ -139,15 +140,14 @@ static void partition(uint32_t count, uint64_t seed)
     c5_net_deinit(&net);
 }
 
-#define EACH_SEED(seed)                                                                   \
-    for (uint64_t seed = kvt_env_u64("SEED", 1),                                          \
-                  last = seed + kvt_env_u64("SEEDS", getenv("SEED") ? 1 : SEEDS_DEFAULT); \
+#define EACH_SEED(seed)                                                               \
+    for (uint64_t seed = kvt_env_u64("SEED", 1),                                      \
+                  last = seed + kvt_seeds(WORTH, getenv("SEED") ? 1 : SEEDS_DEFAULT); \
          seed < last; seed++)
 
 Test(c5, five)
 {
-    EACH_SEED(seed)
-    {
+    EACH_SEED(seed) {
         life(5, false, seed);
         life(5, true, seed);
     }
@@ -155,8 +155,7 @@ Test(c5, five)
 
 Test(c5, sixty_four)
 {
-    EACH_SEED(seed)
-    {
+    EACH_SEED(seed) {
         life(64, false, seed);
         life(64, true, seed);
     }
@@ -180,8 +179,7 @@ Test(c5, thousand_by_seed)
 
 Test(c5, sleepers)
 {
-    EACH_SEED(seed)
-    {
+    EACH_SEED(seed) {
         sleepers(5, seed);
         sleepers(64, seed);
     }
@@ -189,8 +187,7 @@ Test(c5, sleepers)
 
 Test(c5, partition)
 {
-    EACH_SEED(seed)
-    {
+    EACH_SEED(seed) {
         partition(5, seed);
         partition(64, seed);
     }

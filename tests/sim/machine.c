@@ -107,8 +107,8 @@ typedef struct inventory {
 static bool in_list(const kvi_list *segments, uint64_t number)
 {
     KVI_LIST_EACH(n, segments)
-    if (KVI_CONTAINER_OF(n, kvi_lsm_segment, link)->journal.file_no == number)
-        return true;
+        if (KVI_CONTAINER_OF(n, kvi_lsm_segment, link)->journal.file_no == number)
+            return true;
     return false;
 }
 
@@ -170,9 +170,9 @@ bool kvt_machine_is_tidy(const kvt_machine *m, char *why, size_t why_len)
     for (uint32_t level = 0; level < KVI_LSM_LEVELS; level++)
         tables += inv.version->level[level].count;
     KVI_LIST_EACH(n, &l->segments)
-    logs++;
+        logs++;
     KVI_LIST_EACH(n, &l->spare)
-    logs++;
+        logs++;
     if (inv.bad)
         return false;
     if (inv.tables == tables && inv.logs == logs)

@@ -5,8 +5,8 @@
  * would leave it: with nothing, all, or a drawn part of what no sync covered. Each copy is
  * recovered and judged (sim/power.h), and of some the recovery is cut short again.
  *
- * SEED: the first seed. SEEDS: as many runs of each kind as it has times 20, one at least. A failure
- * names the seed of its run: with that as SEED it is the first.
+ * SEED: the first seed. SEEDS: one run of each kind for every 1,000 (sim/scale.h). A failure names
+ * the seed of its run: with that as SEED it is the first.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -16,9 +16,9 @@
 #include "sim/scale.h"
 #include "sim/workload.h"
 
-#define OPS           KVT_SCALED(2000u)
-#define SEEDS_PER_RUN 20u
-#define NESTED_EVERY  150u /* distinct copies: 200 and more in all have their recovery cut short */
+#define OPS          KVT_SCALED(2000u)
+#define WORTH        1000u /* seeds of the swarm, by what they cost */
+#define NESTED_EVERY 150u  /* distinct copies: 200 and more in all have their recovery cut short */
 
 static double seconds(void)
 {
@@ -69,9 +69,9 @@ static void run_seed(uint64_t seed, const char *name, bool mapped, uint8_t durab
 
 static void run(const char *name, bool mapped, uint8_t durability)
 {
-    uint64_t first = kvt_env_u64("SEED", 1), runs = kvt_env_u64("SEEDS", 0) / SEEDS_PER_RUN;
+    uint64_t first = kvt_env_u64("SEED", 1), runs = kvt_seeds(WORTH, 1);
 
-    for (uint64_t seed = first; seed == first || seed < first + runs; seed++)
+    for (uint64_t seed = first; seed < first + runs; seed++)
         run_seed(seed, name, mapped, durability);
 }
 

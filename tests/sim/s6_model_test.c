@@ -2,7 +2,7 @@
  * A store against a sorted array: every call of the interface for a store that stands alone, in
  * drawn order, equal at every step (sim/twin.h).
  *
- * SEED: the first seed. SEEDS: how many, of OPS operations each.
+ * SEED: the first seed. SEEDS: one run of OPS operations for every 100 (sim/scale.h).
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -13,7 +13,8 @@
 
 #define OPS   KVT_SCALED(50000u)
 #define SEEDS 20u
-#define KINDS 4u /* of plans: kvt_twin_init() tells them by the seed */
+#define WORTH 100u /* seeds of the swarm, by what they cost */
+#define KINDS 4u   /* of plans: kvt_twin_init() tells them by the seed */
 
 static double seconds(void)
 {
@@ -44,7 +45,7 @@ static void run_seed(uint64_t seed)
 
 static void run_kind(uint64_t kind)
 {
-    uint64_t first = kvt_env_u64("SEED", 1), seeds = kvt_env_u64("SEEDS", SEEDS);
+    uint64_t first = kvt_env_u64("SEED", 1), seeds = kvt_seeds(WORTH, SEEDS);
 
     for (uint64_t seed = first; seed < first + seeds; seed++)
         if (seed % KINDS == kind)

@@ -533,6 +533,7 @@ void kvt_effects_init(kvt_effects *e, uint64_t seed)
     c->now_ns = 1000000000;
     c->wall_ms = 1000000000;
     c->logged = true;
+    c->why = "it is only a test";
     c->durability = KV_DISK;
     c->value_max = (size_t)1 << 20;
     c->batch_max = (size_t)1 << 20;

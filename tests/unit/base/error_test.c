@@ -21,7 +21,7 @@ Test(base_error, every_code_has_a_text_of_its_own)
             cr_assert_str_neq(kvi_error_name(other), name);
     }
     cr_assert_eq(strncmp(kvi_error_name(KV_ENOTFOUND), "KV_ENOTFOUND: ", 14), 0);
-    cr_assert_eq(strncmp(kvi_error_name(KV_EDEADLK), "KV_ELAYOUT: ", 12), 0);
+    cr_assert_eq(strncmp(kvi_error_name(KV_EDEADLK), "KV_EDEADLK: ", 12), 0);
 }
 
 Test(base_error, what_is_no_code_has_a_text_too)

@@ -16,7 +16,7 @@ static int digits(kvi_list *l)
     int n = 0;
 
     KVI_LIST_EACH(node, l)
-    n = n * 10 + KVI_CONTAINER_OF(node, struct item, link)->value;
+        n = n * 10 + KVI_CONTAINER_OF(node, struct item, link)->value;
     return n;
 }
 

@@ -42,7 +42,7 @@ Test(base_map, empty_finds_nothing_and_needs_nothing, .init = set_up, .fini = te
     cr_assert_null(kvi_map_remove(&map, 0));
     cr_assert_eq(kvi_map_reserve(&map, 0), KV_OK);
     KVI_MAP_EACH(i, &map)
-    cr_assert(false, "entry %u", (unsigned)i);
+        cr_assert(false, "entry %u", (unsigned)i);
     cr_assert_eq(kvt_failmem_calls(&fm), 0);
 }
 
@@ -65,7 +65,7 @@ static void expect_keys(const uint64_t *keys, uint32_t count)
 {
     cr_assert_eq(kvi_map_count(&map), count);
     KVI_MAP_EACH(i, &map)
-    cr_assert_eq(kvi_map_at(&map, i)->key, keys[i], "entry %u", (unsigned)i);
+        cr_assert_eq(kvi_map_at(&map, i)->key, keys[i], "entry %u", (unsigned)i);
 }
 
 Test(base_map, order_is_that_of_its_history, .init = set_up, .fini = tear_down)
@@ -91,8 +91,7 @@ Test(base_map, a_walk_from_the_last_may_remove_where_it_stands, .init = set_up, 
 
     for (uint64_t key = 0; key < COUNT; key++)
         insert(key, key);
-    KVI_MAP_EACH_BACK(i, &map)
-    {
+    KVI_MAP_EACH_BACK(i, &map) {
         uint64_t key = kvi_map_at(&map, i)->key;
 
         if (key >= COUNT)
@@ -142,8 +141,7 @@ static void step_both(model *m, uint64_t key, size_t cell)
 static void compare(const model *m)
 {
     cr_assert_eq(kvi_map_count(&map), m->count);
-    KVI_MAP_EACH(i, &map)
-    {
+    KVI_MAP_EACH(i, &map) {
         cr_assert_eq(kvi_map_at(&map, i)->key, m->entries[i].key);
         cr_assert(kvi_map_find(&map, m->entries[i].key) == m->entries[i].value);
     }

@@ -351,7 +351,7 @@ static inline unsigned life_list_len(const kvi_list *list)
     unsigned n = 0;
 
     KVI_LIST_EACH(node, list)
-    n++;
+        n++;
     return n;
 }
 

@@ -27,8 +27,7 @@ static size_t count_live(void)
     size_t n = 0;
 
     kvi_os_mutex_lock(&f.l->snapshot_lock);
-    KVI_LIST_EACH(node, &f.l->snapshots)
-    {
+    KVI_LIST_EACH(node, &f.l->snapshots) {
         uint64_t seq = KVI_CONTAINER_OF(node, kvi_lsm_snapshot, link)->seq;
 
         if (seq < last)
