@@ -394,8 +394,7 @@ static void give_up(origin *o)
                kvi_error_set(KV_EUNCERTAIN, "the write was sent to the node that coordinates it, "
                                             "and no answer has come"));
     else if (o->state == PARKED && !o->job.canceled)
-        finish(o, kvi_error_set(err, "the cluster does not serve yet: it waits for members, or the "
-                                     "node that created it cannot be reached"));
+        finish(o, kvi_error_set(err, "the cluster does not serve yet: %s", o->job.c->cluster->why));
     else if (o->state != LOCAL && o->refusal && !o->job.canceled)
         finish(o, kvi_error_set(o->refusal, "%s", o->request->detail));
     else if (o->state != LOCAL)

@@ -389,9 +389,12 @@ static void give_up(kvi_reader *r)
 {
     if (r->job.canceled)
         fail(r, kvi_error_set(KV_ECANCELED, "the read was given up"));
+    else if (!r->job.c->cluster->ring)
+        fail(r, kvi_error_set(KV_EUNAVAILABLE, "not a member of a cluster: %s",
+                              r->job.c->cluster->why));
     else
-        fail(r, kvi_error_set(KV_EUNAVAILABLE, "fewer than %u replicas have answered in time",
-                              r->r ? r->r : 1u));
+        fail(r,
+             kvi_error_set(KV_EUNAVAILABLE, "fewer than %u replicas have answered in time", r->r));
 }
 
 void kvi_reader_step(kvi_reader *r)

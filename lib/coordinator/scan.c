@@ -385,6 +385,9 @@ static void give_up(kvi_scanner *s)
         finish(s, kvi_error_set(KV_ECANCELED, "the walk was given up"));
     else if (s->rounds > 0)
         finish_here(s); /* what has come so far is whole */
+    else if (!s->job.c->cluster->ring)
+        finish(s, kvi_error_set(KV_EUNAVAILABLE, "not a member of a cluster: %s",
+                                s->job.c->cluster->why));
     else
         finish(s, kvi_error_set(KV_EUNAVAILABLE, "too few replicas have answered in time"));
 }

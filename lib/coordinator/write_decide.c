@@ -205,6 +205,11 @@ int kvi_writer_decide(kvi_update *u)
     if (need > (size_t)KVI_WIRE_ENVELOPE_MAX - KVI_WIRE_VALUE_MAX / 64)
         return kvi_error_set(KV_ETOOBIG, "what is to be written comes, with its siblings, to more "
                                          "than a message between nodes may have");
+    if (need > w->job.c->cluster->batch_max)
+        return kvi_error_set(KV_ETOOBIG,
+                             "what is to be written comes, with its siblings, to %zu "
+                             "bytes, over the store's limit of %zu",
+                             need, w->job.c->cluster->batch_max);
     kvi_buf_clear(&w->apply);
     err = kvi_buf_reserve(&w->apply, need);
     w->decided = err == KV_OK;

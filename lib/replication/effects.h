@@ -106,6 +106,7 @@ typedef struct kvi_cluster {
     bool logged;                 /* writes can be synced; false: KV_MEMORY, the best there is */
     uint8_t durability;          /* of requests that name none */
     size_t value_max, batch_max; /* bytes */
+    const char *why; /* while there is no ring, or it does not serve: for a person; never NULL */
     kvi_rng rng;
     /* Births of actors (vclock/object.h): the last one given, and the floor that every object which
        this node drops raises to the next. */
