@@ -26,14 +26,19 @@
  *   KV_OP_INIT …); zero is the default of every other field. A field that makes no sense is
  *   KV_EINVAL, and the detail names it.
  * - Ownership. Memory passed in stays the caller's and is read only until the call returns.
- * - Threads. Any number of threads may use a store and its spaces at once. A single kv_result,
- *   kv_batch or kv_iter is for one thread at a time.
+ * - Threads. Any number of threads may use a store and its spaces at once; where the host runs it
+ *   (KV_STEPPED), one at a time, but for kv_submit() and kv_cancel(). A single kv_result, kv_batch
+ *   or kv_iter is for one thread at a time.
  * - Processes. Nothing is global: any number of stores may be open at once. No signal is raised or
  *   handled, nothing is printed, exit() is never called. After fork() the child cannot use what
  *   its parent opened: calls answer KV_EFORK, those that return nothing do nothing.
  *
  * Limits: keys 1 to 65,535 bytes, values 0 bytes to the smaller of 64 MiB and an eighth of the
  * memory budget. Keys are ordered by their bytes, as memcmp orders them, shorter ones first.
+ *
+ * A store is ordered (KV_ORDERED), alone in its process, or placed (KV_PLACED), a node of a
+ * cluster: see "Clusters" below for what that changes. Comments that say "placed" or "ordered"
+ * mean these.
  */
 #ifndef KV_H
 #define KV_H
@@ -160,19 +165,26 @@ enum {
 
 /** What a request may ask for. Every call takes NULL for all defaults. */
 typedef struct kv_op {
-    uint32_t size;       /* set by KV_OP_INIT */
-    uint32_t flags;      /* 0: none is defined yet */
-    uint8_t durability;  /* writes: KV_OS, KV_DISK */
-    uint8_t condition;   /* puts and deletes: KV_IF_… */
-    uint8_t reserved[6]; /* 0 */
+    uint32_t size;      /* set by KV_OP_INIT */
+    uint32_t flags;     /* placed: KV_OVERWRITE, KV_PRIMARIES_ONLY */
+    uint8_t durability; /* writes: KV_OS, KV_DISK */
+    uint8_t
+        condition; /* puts and deletes, not in an available (KV_AP) space of a cluster: KV_IF_… */
+    uint8_t r;     /* placed: replicas that must answer a read; 0: the space's default */
+    uint8_t w;     /* placed: replicas that must hold a write; 0: the space's default */
+    /* Placed: how long to try, 0: KV_TIMEOUT_DEFAULT_MS. A write that was sent to anybody and not
+       confirmed by w replicas in this time is KV_EUNCERTAIN. */
+    uint32_t timeout_ms;
     /* Puts: the value is gone this many milliseconds after the put, to the millisecond by the wall
        clock; at most KV_TTL_MAX. 0: the space's default. */
     uint64_t ttl_ms;
-    /* Puts and deletes: kv_result.context of an earlier call on this key. The write is done only if
-       nobody has written the key since, else KV_ECONFLICT. Absent is absent: a context that saw no
-       value holds whenever there is none. */
+    /* Puts and deletes: kv_result.context of an earlier call on this key.
+       In an ordered store the write is done only if nobody has written the key since, else
+       KV_ECONFLICT. Absent is absent: a context that saw no value holds whenever there is none.
+       In a placed one the write replaces exactly what that call saw; what others wrote meanwhile
+       stays beside it, as a sibling. */
     kv_slice context;
-    /* Gets: read the store as it was then. */
+    /* Gets, in an ordered store: read it as it was then. */
     kv_snap *snapshot;
 } kv_op;
 
@@ -181,17 +193,20 @@ typedef struct kv_op {
  * which replaces what the last one left, and ended by kv_result_free() before the store is closed.
  *
  * Values up to 4 KiB are copied into a buffer that the result keeps, so a result in its second use
- * allocates nothing; larger ones are lent by the store and pinned until the result's next use. A
- * call may be given a key, value or context that lies in its own result.
+ * allocates nothing; larger ones are lent by the store and pinned until the result's next use. What
+ * a placed store answers lies in the result's own memory, whatever its size. A call may be given a
+ * key, value or context that lies in its own result.
  */
 typedef struct kv_result {
-    uint32_t size;                  /* set by KV_RESULT_INIT */
-    uint32_t flags;                 /* 0 */
-    uint32_t count;                 /* how many values: 0 or 1 */
-    uint8_t durability;             /* writes: what was reached, KV_MEMORY to KV_DISK */
-    uint8_t reserved[3];            /* 0 */
-    const kv_value *values;         /* count of them; valid until the result's next use */
-    kv_slice context;               /* the version of the key that the call saw or made */
+    uint32_t size;          /* set by KV_RESULT_INIT */
+    uint32_t flags;         /* 0 */
+    uint32_t count;         /* how many values: 0, 1, or all siblings */
+    uint8_t durability;     /* writes: what was reached, KV_MEMORY to KV_DISK */
+    uint8_t acks;           /* writes, placed: replicas known to hold it at that durability */
+    uint8_t primaries;      /* … of them the key's own */
+    uint8_t fallbacks;      /* … and stand-ins, which keep it for one that was not there */
+    const kv_value *values; /* count of them; valid until the result's next use */
+    kv_slice context;       /* the version of the key that the call saw or made */
     struct kv_result_private *held; /* the library's own */
 } kv_result;
 
@@ -222,15 +237,25 @@ KV_API int kv_open(const char *path, const struct kv_options *options, kv **out)
  * what was acknowledged is synced (without a log: written to tables), background work ends, files
  * and memory are released. NULL is KV_OK. No other thread may use the handle from this call on.
  *
+ * Requests that were submitted and have not ended are given up: their callbacks, and those that
+ * wait for kv_step(), have run when it returns, with KV_ECANCELED where nothing was written and
+ * nothing will be, KV_EUNCERTAIN where something was sent.
+ *
  * KV_EBUSY, and nothing closed, while an iterator, snapshot, batch, lent value or space handle of
- * the store is alive. KV_EFORK, and nothing closed, in a child of the process that opened. Any
- * other failure (KV_EIO, KV_ENOSPC: the last sync) is told, and the handle is gone all the same.
+ * the store is alive. KV_EDEADLK, and nothing closed, from a callback of the store. KV_EFORK, and
+ * nothing closed, in a child of the process that opened. Any other failure (KV_EIO, KV_ENOSPC: the
+ * last sync) is told, and the handle is gone all the same.
  */
 KV_API int kv_close(kv *db);
 
 /**
  * Gets the value of key. KV_ENOTFOUND where it has none or that has expired; result->context is set
- * then too. result NULL: only the code. Of op only snapshot may be set. Never waits for a writer.
+ * then too. result NULL: only the code. Of op only snapshot (ordered), r, timeout_ms and
+ * KV_PRIMARIES_ONLY (placed) may be set. Never waits for a writer.
+ *
+ * Placed: answers when r replicas have; KV_ESIBLINGS with all values, in the same order at every
+ * node, where concurrent writes left more than one (a put with the context replaces them all), or,
+ * with kv_options.merge, what that makes of them. KV_EUNAVAILABLE: fewer answered in time.
  */
 KV_API int kv_get(kv *db, const void *key, size_t key_len, const kv_op *op, kv_result *result);
 
@@ -244,11 +269,19 @@ KV_API int kv_get(kv *db, const void *key, size_t key_len, const kv_op *op, kv_r
  * context could not be judged, since others kept writing).
  * KV_EIO from writing or syncing the log: the write may be there after the next opening or not. The
  * store takes no further write until it is opened again; reads go on.
+ *
+ * Placed: returns when w replicas hold it as durably as asked; the result counts them. Without a
+ * context it replaces the one value that the coordinating replica holds; over several it is
+ * KV_ESIBLINGS, with them in the result and nothing written, unless KV_OVERWRITE is set. A context
+ * that has missed writes adds a sibling; where 64 are there already it is KV_ESIBLINGS, and nothing
+ * is written. KV_EUNAVAILABLE: too few replicas, nothing was written anywhere. KV_EUNCERTAIN: it
+ * was begun, and fewer than w have confirmed it; the result counts those that have.
  */
 KV_API int kv_put(kv *db, const void *key, size_t key_len, const void *value, size_t value_len,
                   const kv_op *op, kv_result *result);
 
-/** Removes key and its value. An absent key is KV_OK. As kv_put() in everything else. */
+/** Removes key and its value. An absent key is KV_OK. As kv_put() in everything else; placed,
+ *  without a context, it first reads r replicas and removes all that they hold, siblings too. */
 KV_API int kv_delete(kv *db, const void *key, size_t key_len, const kv_op *op, kv_result *result);
 
 /** Releases what the result holds; it is then as KV_RESULT_INIT left it. NULL is allowed. */
@@ -258,10 +291,12 @@ KV_API void kv_result_free(kv_result *result);
  * Options
  * ------------------------------------------------------------------------------------------ */
 
-/** kv_options.flags. Neither goes with a store in memory, and not both together. */
+/** kv_options.flags. Neither of the first two goes with a store in memory, nor both together. */
 enum {
-    KV_MUST_EXIST = 1u << 0, /* KV_ENOENT, and none is created, where there is no store */
-    KV_MUST_CREATE = 1u << 1 /* KV_EEXIST where there is one */
+    KV_MUST_EXIST = 1u << 0,        /* KV_ENOENT, and none is created, where there is no store */
+    KV_MUST_CREATE = 1u << 1,       /* KV_EEXIST where there is one */
+    KV_CALLBACKS_IN_STEP = 1u << 2, /* KV_THREADED: callbacks wait for kv_step() all the same */
+    KV_TRUSTED_NETWORK = 1u << 3    /* believe peers of a transport that proves no identities */
 };
 
 /** kv_options.layout: chosen when the store is created, recorded, never changed. */
@@ -269,6 +304,19 @@ enum {
     KV_LAYOUT_DEFAULT = 0, /* what the store has; for a new one KV_ORDERED, with listen KV_PLACED */
     KV_ORDERED = 1,        /* keys in byte order, for a store that stands alone */
     KV_PLACED = 2          /* keys placed by their hash: a node of a cluster, perhaps of one */
+};
+
+/** kv_options.mode: who runs the node and the callbacks. */
+enum {
+    KV_THREADED = 0, /* a thread of the library's own */
+    KV_STEPPED = 1   /* the host, by kv_step(); no thread is started but the workers asked for */
+};
+
+/** kv_options.start: what a placed store that belongs to no cluster yet does. One that belongs to
+ *  one goes on in it, whatever this says. */
+enum {
+    KV_JOIN = 0,  /* asks the seeds to let it in, until they do; without listen: as KV_CREATE */
+    KV_CREATE = 1 /* creates the cluster: exactly one node of it, once */
 };
 
 /** kv_options.compression: tables are stored as they are. */
@@ -312,22 +360,55 @@ typedef struct kv_policy {
     uint32_t size;   /* set by KV_POLICY_INIT */
     uint32_t flags;  /* 0 */
     uint64_t ttl_ms; /* for puts that name none, at most KV_TTL_MAX; 0, KV_TTL_NONE: no expiry */
+    /* The rest is of placed stores. Where r + w is not above n a read may miss an acknowledged
+       write, and w not above n / 2 makes siblings of writes that did not need to be: both are
+       allowed, and logged as warnings. A cluster of fewer nodes than n has one replica on each. */
+    uint8_t n;        /* replicas of a key, at most KV_REPLICAS_MAX; 0: three, without listen one */
+    uint8_t r, w;     /* of requests that name none; 0: KV_QUORUM */
+    uint8_t mode;     /* KV_AP */
+    uint8_t conflict; /* KV_SIBLINGS, KV_LAST_WRITE_WINS */
+    uint8_t reserved[3]; /* 0 */
 } kv_policy;
 
-/** How a store is opened. */
+struct kv_transport;
+
+/** Makes one value of siblings (two or more, as they are ordered) for a get to answer in place of
+ *  KV_ESIBLINGS. It is stored only if the host puts it back, with the get's context. Writes up to
+ *  capacity bytes to out, sets *len, returns KV_OK; KV_ETOOBIG with *len set: called again with
+ *  that much room; anything else, or more than a value may have: the get is KV_ESIBLINGS. What it
+ *  makes expires with the last of the siblings. Same siblings, same answer. Runs on the thread that
+ *  called the get or, of submitted ones, that of the callback, perhaps several at a time; calls
+ *  nothing of libkv. */
+typedef int kv_merge_fn(void *user, kv_slice key, const kv_value *siblings, uint32_t count,
+                        void *out, size_t capacity, size_t *len);
+
+/** How a store is opened. What is said to be of placed stores is KV_EINVAL unless layout is
+ *  KV_PLACED or listen is set, also where the store is placed already; so is of policy all but
+ *  ttl_ms. */
 typedef struct kv_options {
     uint32_t size;                 /* set by KV_OPTIONS_INIT */
-    uint32_t flags;                /* KV_MUST_… */
+    uint32_t flags;                /* KV_MUST_EXIST … */
     size_t memory;                 /* bytes for everything, 4 MiB or more; 0: 64 MiB */
     uint8_t durability;            /* KV_MEMORY, KV_OS, KV_DISK; in memory only KV_MEMORY */
-    uint8_t workers;               /* threads for disk work, at most 16; 0: two */
-    uint8_t layout;                /* KV_ORDERED */
-    uint8_t reserved[5];           /* 0 */
+    uint8_t workers;               /* threads for disk work, at most 16; 0: two, stepped none */
+    uint8_t layout;                /* KV_ORDERED, KV_PLACED */
+    uint8_t mode;                  /* KV_THREADED, KV_STEPPED */
+    uint8_t start;                 /* placed: KV_JOIN, KV_CREATE */
+    uint8_t reserved[3];           /* 0 */
     int compression;               /* of new tables: zstd level 1 to 19, KV_COMPRESS_NONE; 0: 1 */
     const kv_policy *policy;       /* of the default space; NULL: what it has, or all defaults */
     const kv_allocator *allocator; /* NULL: the C library's */
     kv_log_fn *log;                /* NULL: silent */
-    void *user;                    /* handed to log */
+    kv_merge_fn *merge;            /* placed; NULL: siblings are the host's */
+    void *user;                    /* handed to log and merge */
+    /* Clusters. All strings are copied. Without listen the others have no meaning: KV_EINVAL. */
+    const char *listen;    /* address to be reached at, as the transport writes them; NULL: alone */
+    const char *advertise; /* address that peers use; NULL: listen */
+    const char *const *seeds; /* addresses of members, to join through; at most 64 */
+    size_t seed_count;
+    const char *zone; /* replicas are spread over zones; at most 63 bytes; NULL: none */
+    uint16_t weight;  /* share of the data, against other members; 0: 100 */
+    const struct kv_transport *transport; /* required with listen, else KV_ENOTSUP: no TCP yet */
 } kv_options;
 
 /* ------------------------------------------------------------------------------------------
@@ -337,11 +418,13 @@ typedef struct kv_options {
 /**
  * Opens a named keyspace of the store, creating it, durably, at its first use. Its keys are its
  * own. The handle takes the same calls as the store's, which is the default space; it may be opened
- * any number of times. name: 1 to 255 bytes and a NUL. policy NULL: what the space has, or all
- * defaults for a new one. db: the store or any space of it. At most 65,535 spaces.
+ * any number of times. name: 1 to 255 bytes and a NUL. policy NULL: what the space has, or for a
+ * new one all defaults; placed, what the default space has. db: the store or any space of it. At
+ * most 65,535 spaces, placed 1,023.
  *
  * KV_ECONFLICT: the space was created with another policy. KV_ETOOBIG: one space too many. Where it
- * is created, errors as kv_put().
+ * is created, errors as kv_put(); placed, KV_EUNAVAILABLE: the cluster's authority did not answer
+ * within KV_TIMEOUT_DEFAULT_MS, and may have made it or not.
  *
  * *out is the caller's until kv_close(), which comes before that of the store.
  */
@@ -359,17 +442,20 @@ KV_API int kv_batch_new(kv *db, kv_batch **out);
 KV_API int kv_batch_use(kv_batch *batch, kv *space);
 
 /** Adds a put. Copies key and value. Of op only ttl_ms may be set; it counts from the commit.
- *  KV_ETOOBIG, and nothing added, where the keys and values in the batch would come to more than an
- *  eighth of the memory budget (512 MiB at most) and 64 KiB. */
+ *  KV_EINVAL, and nothing added, in a placed store where key is not of the part of the batch's
+ *  first key, whatever their spaces. KV_ETOOBIG, and nothing added, where the keys and values in
+ *  the batch would come to more than an eighth of the budget (512 MiB at most) and 64 KiB. */
 KV_API int kv_batch_put(kv_batch *batch, const void *key, size_t key_len, const void *value,
                         size_t value_len, const kv_op *op);
 
-/** Adds a delete. Copies key. KV_ETOOBIG as kv_batch_put(). */
+/** Adds a delete. Copies key. KV_EINVAL, KV_ETOOBIG as kv_batch_put(). */
 KV_API int kv_batch_delete(kv_batch *batch, const void *key, size_t key_len);
 
 /** Writes all of it or nothing; of several writes to one key the last counts. Of op only durability
- *  may be set; result gets the durability reached, and no context. On success the batch is empty
- *  and may be used again, on failure it is as it was. An empty one is KV_OK. Errors as kv_put(). */
+ *  and, placed, w, timeout_ms and flags may be set; result gets the durability reached and, placed,
+ *  the counts, but no context. On success the batch is empty and may be used again, on failure it
+ *  is as it was. An empty one is KV_OK. Errors as kv_put(). Placed, all spaces of the batch have
+ *  the same n, else it is KV_EINVAL. */
 KV_API int kv_batch_commit(kv_batch *batch, const kv_op *op, kv_result *result);
 
 /** Ends a batch, written or not. NULL is allowed. */
@@ -402,7 +488,7 @@ typedef struct kv_range {
 /** One entry of a walk; its bytes are lent until the iterator's next call. */
 typedef struct kv_entry {
     uint32_t size;  /* set by KV_ENTRY_INIT */
-    uint32_t flags; /* 0 */
+    uint32_t flags; /* set by the call: 0, or placed KV_ENTRY_SIBLINGS */
     kv_slice key;
     kv_value value;
 } kv_entry;
@@ -436,10 +522,117 @@ KV_API int kv_iter_seek(kv_iter *iter, const void *key, size_t key_len);
 KV_API void kv_iter_close(kv_iter *iter);
 
 /* ------------------------------------------------------------------------------------------
- * Clusters: what their parts speak of
+ * Asynchronous calls and the host's own loop
  * ------------------------------------------------------------------------------------------ */
 
+enum { KV_REQUEST_GET = 1, KV_REQUEST_PUT = 2, KV_REQUEST_DELETE = 3 };
+
+/** One call, to be made without waiting for it. */
+typedef struct kv_request {
+    uint32_t size;  /* set by KV_REQUEST_INIT */
+    uint32_t flags; /* 0 */
+    uint8_t call;   /* KV_REQUEST_… */
+    kv_slice key;
+    kv_slice value;  /* puts */
+    const kv_op *op; /* as that call takes it; a snapshot must outlive the request */
+} kv_request;
+
+/** Told how a request ended. result is lent until it returns; err is what the call would have
+ *  returned, with kv_error_detail() set. Callbacks of one store run one at a time. Of that store's
+ *  calls one may use kv_submit(), kv_cancel(), kv_stats(), kv_pollfd(), kv_next_deadline(), and end
+ *  what it has (kv_iter_close() …); those that may wait, or take something of the store, are
+ *  KV_EDEADLK. */
+typedef void kv_done_fn(void *user, uint64_t ticket, int err, const kv_result *result);
+
+/**
+ * Begins a get, put or delete. Copies key, value and op. Where it returns KV_OK, done runs exactly
+ * once, later, never inside kv_submit(): on the store's own thread (KV_THREADED), in kv_step(), or
+ * in kv_close(). An ordered store runs them one after the other, and as many as wait share a sync.
+ * *ticket (may be NULL) names the request for kv_cancel(); never 0. Requests of one thread are
+ * begun in order, and end in any.
+ *
+ * What is wrong with an argument is told here, and done does not run; only whether a placed store's
+ * context is of this key, and r and w are within the space's n, is told to done. KV_EBUSY: 65,536
+ * are under way, or what they take (their bytes, and about 2 KiB each) comes to an eighth of the
+ * budget; some must end first. KV_ECANCELED: the store is being closed. Any thread.
+ */
+KV_API int kv_submit(kv *db, const kv_request *request, kv_done_fn *done, void *user,
+                     uint64_t *ticket);
+
+/** Gives up a request that was submitted: done runs soon, never inside this call, with KV_ECANCELED
+ *  where nothing was written and nothing will be, KV_EUNCERTAIN where something was sent; or as it
+ *  would have, if its end was quicker. KV_ENOTFOUND: it has ended, or its end is on the way, as
+ *  that of every one is that an ordered store has begun. Any thread. */
+KV_API int kv_cancel(kv *db, uint64_t ticket);
+
+/**
+ * Runs the store for about budget_ns (0: what is ready, once): messages, timers, disk work where
+ * there are no workers, callbacks. Returns when nothing is ready; it waits for nothing but the
+ * disk, and for that only where there are no workers. KV_STEPPED, or KV_CALLBACKS_IN_STEP (then
+ * only the callbacks), else KV_ENOTSUP. One thread at a time; KV_EDEADLK from a callback. In
+ * stepped mode, calls that wait (kv_get() …) step the store themselves meanwhile, on that same
+ * thread, and leave callbacks for the next kv_step().
+ */
+KV_API int kv_step(kv *db, uint64_t budget_ns);
+
+/** A descriptor that a host's event loop polls for reading: readable when kv_step() has something
+ *  to do. The store's, and only to be polled; valid until kv_close(). -1: the transport has none,
+ *  or none is left: then step by kv_next_deadline() and at every turn; or kv_step() is not for the
+ *  host to call. Call kv_step(), then kv_next_deadline(), then poll. */
+KV_API int kv_pollfd(kv *db);
+
+/** Nanoseconds until kv_step() is next due by time; 0: now; -1: not before something happens,
+ *  or kv_step() is not for the host to call. */
+KV_API int64_t kv_next_deadline(kv *db);
+
+/* ------------------------------------------------------------------------------------------
+ * Clusters
+ *
+ * A placed store is a node. Its keys belong to partitions of a ring, each with n replicas on
+ * distinct nodes; every node takes every request and finds the replicas. Where a key has a part in
+ * braces, as in "{user7}/name", that part alone decides the placement: keys of one part lie on the
+ * same nodes, and only they can be batched (atomic at each replica, not isolated) or be read in
+ * order by a prefix. What else differs from an ordered store:
+ *
+ * - Iterators walk forwards only (kv_iter_prev() is KV_ENOTSUP): within a part, in the order of
+ *   keys, where range.prefix contains one, else over the whole space in the order of the ring,
+ *   where from and to are KV_EINVAL. They see each key as a get with the space's r would when its
+ *   page is fetched, and may fail as a get does; the next call then tries again. kv_iter_seek() to
+ *   the last key seen resumes a walk, also at another node. An entry of several siblings has
+ *   KV_ENTRY_SIBLINGS set and shows the first; kv_options.merge is not asked.
+ * - kv_sync(), kv_flush() and kv_stats() are about this node's own part; the requests that
+ *   kv_statistics counts are those made at this node.
+ * - Snapshots, and conditions in KV_AP spaces, are KV_ENOTSUP.
+ * - Spaces are made by the cluster: kv_space() waits for its authority, the node that created it.
+ *
+ * A cluster forms before it serves: nodes join, and take the policies that they find, until the
+ * first write, which is held up until as many members are there as the default space has replicas
+ * (KV_EUNAVAILABLE before). From then on this version refuses to let new nodes in.
+ * ------------------------------------------------------------------------------------------ */
+
+/** kv_entry.flags: the key has siblings; a get has them all. */
+#define KV_ENTRY_SIBLINGS 1u
+
 enum { KV_MEMBER_ALIVE = 1, KV_MEMBER_SUSPECT = 2, KV_MEMBER_DEAD = 3, KV_MEMBER_UNKNOWN = 4 };
+
+/** A member of the cluster, as this node sees it. */
+typedef struct kv_member {
+    uint32_t size;       /* set by KV_MEMBER_INIT */
+    uint32_t flags;      /* 0 */
+    uint64_t node;       /* its identity */
+    uint32_t partitions; /* how many of the ring's it owns */
+    uint16_t weight;
+    uint8_t state; /* KV_MEMBER_…; this node itself is alive */
+    char zone[64];
+    char address[256];
+    uint64_t hints; /* writes that this node keeps for it */
+    uint64_t reserved;
+} kv_member;
+
+/** Fills members (each set up by KV_MEMBER_INIT) in the order of their identities, up to *count,
+ *  and sets *count to how many there are; members NULL: only that. 0: not a member of a cluster
+ *  yet. KV_ENOTSUP: the store is ordered. */
+KV_API int kv_members(kv *db, kv_member *members, size_t *count);
 
 /* --- The host's own network --------------------------------------------------------------- */
 
@@ -615,13 +808,17 @@ KV_API int kv_stats(kv *db, kv_statistics *stats);
  * ------------------------------------------------------------------------------------------ */
 
 /* clang-format off */
-#define KV_OPTIONS_INIT   {sizeof(kv_options), 0, 0, 0, 0, 0, {0}, 0, NULL, NULL, NULL, NULL}
+#define KV_OPTIONS_INIT                                          \
+    {sizeof(kv_options), 0, 0, 0, 0, 0, 0, 0, {0}, 0,            \
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, 0, NULL}
 #define KV_ALLOCATOR_INIT {sizeof(kv_allocator), 0, NULL, NULL, NULL, NULL}
-#define KV_POLICY_INIT    {sizeof(kv_policy), 0, 0}
-#define KV_OP_INIT        {sizeof(kv_op), 0, 0, 0, {0}, 0, {NULL, 0}, NULL}
-#define KV_RESULT_INIT    {sizeof(kv_result), 0, 0, 0, {0}, NULL, {NULL, 0}, NULL}
+#define KV_POLICY_INIT    {sizeof(kv_policy), 0, 0, 0, 0, 0, 0, 0, {0}}
+#define KV_OP_INIT        {sizeof(kv_op), 0, 0, 0, 0, 0, 0, 0, {NULL, 0}, NULL}
+#define KV_RESULT_INIT    {sizeof(kv_result), 0, 0, 0, 0, 0, 0, NULL, {NULL, 0}, NULL}
 #define KV_RANGE_INIT     {sizeof(kv_range), 0, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL}
 #define KV_ENTRY_INIT     {sizeof(kv_entry), 0, {NULL, 0}, {NULL, 0, 0, 0}}
+#define KV_REQUEST_INIT   {sizeof(kv_request), 0, 0, {NULL, 0}, {NULL, 0}, NULL}
+#define KV_MEMBER_INIT    {sizeof(kv_member), 0, 0, 0, 0, 0, {0}, {0}, 0, 0}
 #define KV_PEER_INIT      {sizeof(kv_peer), 0, NULL, {NULL, 0}}
 #define KV_TRANSPORT_INIT                     \
     {sizeof(kv_transport), 0, 0, NULL, NULL,  \

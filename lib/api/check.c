@@ -4,6 +4,7 @@
 #include "api/check.h"
 
 #include "base/error.h"
+#include "vclock/context.h"
 
 int kvi_api_check_store(const kvi_api_store *s)
 {
@@ -19,6 +20,13 @@ int kvi_api_check_handle(const kv *db)
     int err = kvi_api_check_given(db, "the handle");
 
     return err ? err : kvi_api_check_store(db->store);
+}
+
+int kvi_api_check_waits(const kv *db)
+{
+    int err = kvi_api_check_handle(db);
+
+    return err ? err : kvi_api_check_outside(db->store);
 }
 
 int kvi_api_check_given(const void *p, const char *name)
@@ -94,13 +102,6 @@ int kvi_api_check_ttl(uint64_t ttl_ms, const char *name)
     return KV_OK;
 }
 
-int kvi_api_check_policy(const kv_policy *policy)
-{
-    int err = kvi_api_check_struct("kv_policy", policy->size, sizeof *policy, policy->flags, 0);
-
-    return err ? err : kvi_api_check_ttl(policy->ttl_ms, "kv_policy.ttl_ms");
-}
-
 static int check_durability(const kvi_api_store *s, uint8_t durability)
 {
     if (durability > KV_DISK)
@@ -118,17 +119,66 @@ static int check_durability(const kvi_api_store *s, uint8_t durability)
 /** Fields that this call has no use for are not silently passed over. */
 static int check_unknown_fields(const kv_op *op, unsigned known)
 {
+    const char *field = NULL;
+
     if (op->durability != KV_DEFAULT && !(known & KVI_API_OP_DURABILITY))
-        return kvi_error_set(KV_EINVAL, "kv_op.durability has no meaning for this call");
-    if (op->condition != KV_ALWAYS && !(known & KVI_API_OP_CONDITION))
-        return kvi_error_set(KV_EINVAL, "kv_op.condition has no meaning for this call");
-    if (op->context.len > 0 && !(known & KVI_API_OP_CONDITION))
-        return kvi_error_set(KV_EINVAL, "kv_op.context has no meaning for this call");
-    if (op->ttl_ms != 0 && !(known & KVI_API_OP_TTL))
-        return kvi_error_set(KV_EINVAL, "kv_op.ttl_ms has no meaning for this call");
-    if (op->snapshot && !(known & KVI_API_OP_SNAPSHOT))
-        return kvi_error_set(KV_EINVAL, "kv_op.snapshot has no meaning for this call");
-    return KV_OK;
+        field = "durability";
+    else if (op->condition != KV_ALWAYS && !(known & KVI_API_OP_CONDITION))
+        field = "condition";
+    else if (op->context.len > 0 && !(known & KVI_API_OP_CONDITION))
+        field = "context";
+    else if (op->ttl_ms != 0 && !(known & KVI_API_OP_TTL))
+        field = "ttl_ms";
+    else if (op->snapshot && !(known & KVI_API_OP_SNAPSHOT))
+        field = "snapshot";
+    else if (op->r != 0 && !(known & KVI_API_OP_R))
+        field = "r";
+    else if (op->w != 0 && !(known & KVI_API_OP_W))
+        field = "w";
+    else if (op->timeout_ms != 0 && !(known & KVI_API_OP_TIMEOUT))
+        field = "timeout_ms";
+    else if ((op->flags & KV_PRIMARIES_ONLY) && !(known & KVI_API_OP_TIMEOUT))
+        field = "flags (KV_PRIMARIES_ONLY)";
+    else if ((op->flags & KV_OVERWRITE) && !(known & KVI_API_OP_OVERWRITE))
+        field = "flags (KV_OVERWRITE)";
+    return field ? kvi_error_set(KV_EINVAL, "kv_op.%s has no meaning for this call", field) : KV_OK;
+}
+
+/** What makes sense in a placed store alone. */
+static int check_for_ordered(const kv_op *op)
+{
+    const char *field = op->r ? "r" : op->w ? "w" : op->timeout_ms ? "timeout_ms" : NULL;
+
+    if (op->flags)
+        return kvi_error_set(KV_EINVAL, "kv_op.flags has 0x%x, which is of placed stores",
+                             (unsigned)op->flags);
+    return field ? kvi_error_set(KV_EINVAL, "kv_op.%s is of placed stores", field) : KV_OK;
+}
+
+static int check_replicas(const char *field, uint8_t count)
+{
+    if (count <= KV_REPLICAS_MAX || count == KV_QUORUM || count == KV_ALL)
+        return KV_OK;
+    return kvi_error_set(KV_EINVAL, "kv_op.%s is %u, not up to %u, KV_QUORUM or KV_ALL", field,
+                         count, KV_REPLICAS_MAX);
+}
+
+static int check_for_placed(const kv_op *op)
+{
+    int err;
+
+    if (op->condition != KV_ALWAYS)
+        return kvi_error_set(KV_ENOTSUP, "kv_op.condition: an available space (KV_AP) of a placed "
+                                         "store cannot judge conditions");
+    if (op->snapshot)
+        return kvi_error_set(KV_ENOTSUP, "kv_op.snapshot: a placed store has no snapshots");
+    if ((op->flags & KV_OVERWRITE) && op->context.len > 0)
+        return kvi_error_set(KV_EINVAL, "kv_op.flags: KV_OVERWRITE is for puts without a context");
+    if (op->context.len > KVI_CONTEXT_LEN_MAX)
+        return kvi_error_set(KV_EINVAL, "kv_op.context of %zu bytes is none that libkv made",
+                             op->context.len);
+    err = check_replicas("r", op->r);
+    return err ? err : check_replicas("w", op->w);
 }
 
 static int check_known_fields(const kvi_api_store *s, const kv_op *op)
@@ -146,7 +196,7 @@ static int check_known_fields(const kvi_api_store *s, const kv_op *op)
                              op->condition);
     if (!op->context.data && op->context.len > 0)
         return kvi_error_set(KV_EINVAL, "kv_op.context is NULL, its length %zu", op->context.len);
-    return KV_OK;
+    return s->placed ? check_for_placed(op) : check_for_ordered(op);
 }
 
 int kvi_api_check_op(const kv *db, const kv_op *op, unsigned known)
@@ -155,9 +205,8 @@ int kvi_api_check_op(const kv *db, const kv_op *op, unsigned known)
 
     if (!op)
         return KV_OK;
-    err = kvi_api_check_struct("kv_op", op->size, sizeof *op, op->flags, 0);
-    if (!err)
-        err = kvi_api_check_reserved(op->reserved, sizeof op->reserved, "kv_op.reserved");
+    err = kvi_api_check_struct("kv_op", op->size, sizeof *op, op->flags,
+                               KV_OVERWRITE | KV_PRIMARIES_ONLY);
     if (!err)
         err = check_unknown_fields(op, known);
     return err ? err : check_known_fields(db->store, op);

@@ -1,5 +1,6 @@
 /*
- * Iterators: the engine's walk over physical keys, within one keyspace and the bounds of a range.
+ * Iterators: the engine's walk over physical keys, within one keyspace and the bounds of a range;
+ * in a placed store, what placed_iter.c makes of pages.
  *
  * 1. A physical lower bound, inclusive, and an upper one, exclusive, are always there, since a
  *    keyspace has both.
@@ -9,13 +10,15 @@
  */
 #include "api/check.h"
 #include "api/key.h"
+#include "api/placed.h"
 #include "base/check.h"
 #include "base/error.h"
 
 struct kv_iter {
     kv space; /* a copy of the handle, which may be closed before */
     kvi_lsm_iter *walk;
-    kv_snap *snap; /* or NULL */
+    kv_snap *snap;        /* or NULL */
+    kvi_api_walk *placed; /* of a placed store, which has neither of the two */
 };
 
 /** The keys that bound a walk; from and to are two of them. */
@@ -97,7 +100,7 @@ static int check_iter(const kv_iter *it)
 {
     int err = kvi_api_check_given(it, "iter");
 
-    return err ? err : kvi_api_check_store(it->space.store);
+    return err ? err : kvi_api_check_waits(&it->space);
 }
 
 static uint64_t seq_of(const kv_snap *snap)
@@ -124,6 +127,8 @@ static int open_walk(kv_iter *it, const kv_range *range)
 
     if (!range)
         range = &whole;
+    if (it->space.store->placed)
+        return kvi_api_walk_open(&it->space, range, &it->placed);
     err = bounds_init(&b, &it->space, range);
     if (err)
         return err;
@@ -137,7 +142,7 @@ static int open_walk(kv_iter *it, const kv_range *range)
 int kv_iter_open(kv *db, const kv_range *range, kv_iter **out)
 {
     kv_iter *it;
-    int err = kvi_api_check_handle(db);
+    int err = kvi_api_check_waits(db);
 
     if (!err)
         err = kvi_api_check_given(out, "out");
@@ -168,6 +173,8 @@ int kv_iter_renew(kv_iter *iter, const kv_range *range)
         err = check_range(iter->space.store, range);
     if (err)
         return err;
+    if (iter->placed)
+        return kvi_api_walk_renew(iter->placed, range);
     if (!range)
         return kvi_lsm_iter_renew(iter->walk, NULL, seq_of(iter->snap));
     err = bounds_init(&b, &iter->space, range);
@@ -182,20 +189,27 @@ int kv_iter_renew(kv_iter *iter, const kv_range *range)
 
 typedef int move_fn(kvi_lsm_iter *walk, kvi_lsm_entry *out);
 
+static int check_move(const kv_iter *it, const kv_entry *entry)
+{
+    int err = check_iter(it);
+
+    if (!err && entry)
+        err = kvi_api_check_struct("kv_entry", entry->size, sizeof *entry, entry->flags,
+                                   KV_ENTRY_SIBLINGS);
+    return err;
+}
+
 static int move(kv_iter *it, kv_entry *entry, move_fn *step)
 {
     size_t prefix_len;
     kvi_lsm_entry e;
-    int err = check_iter(it);
+    int err = step(it->walk, &e);
 
-    if (!err && entry)
-        err = kvi_api_check_struct("kv_entry", entry->size, sizeof *entry, entry->flags, 0);
-    if (!err)
-        err = step(it->walk, &e);
     if (err || !entry)
         return err;
     prefix_len = it->space.prefix_len;
     KVI_ASSERT(e.key.len > prefix_len);
+    entry->flags = 0;
     entry->key = kvi_slice_of(kvi_slice_bytes(e.key) + prefix_len, e.key.len - prefix_len);
     entry->value = (kv_value){e.value.data, e.value.len, e.expires_ms, 0};
     return KV_OK;
@@ -203,12 +217,21 @@ static int move(kv_iter *it, kv_entry *entry, move_fn *step)
 
 int kv_iter_next(kv_iter *iter, kv_entry *entry)
 {
-    return move(iter, entry, kvi_lsm_iter_next);
+    int err = check_move(iter, entry);
+
+    if (err)
+        return err;
+    return iter->placed ? kvi_api_walk_next(iter->placed, entry)
+                        : move(iter, entry, kvi_lsm_iter_next);
 }
 
 int kv_iter_prev(kv_iter *iter, kv_entry *entry)
 {
-    return move(iter, entry, kvi_lsm_iter_prev);
+    int err = check_move(iter, entry);
+
+    if (!err && iter->placed)
+        err = kvi_error_set(KV_ENOTSUP, "iterators of a placed store walk forwards only");
+    return err ? err : move(iter, entry, kvi_lsm_iter_prev);
 }
 
 int kv_iter_seek(kv_iter *iter, const void *key, size_t key_len)
@@ -219,6 +242,8 @@ int kv_iter_seek(kv_iter *iter, const void *key, size_t key_len)
 
     if (!err)
         err = kvi_api_check_bound(user_key, "key");
+    if (!err && iter->placed)
+        return kvi_api_walk_seek(iter->placed, user_key);
     if (!err)
         err = kvi_api_key_init(&physical, &iter->space, user_key);
     if (err)
@@ -235,7 +260,10 @@ void kv_iter_close(kv_iter *iter)
     if (!iter || kvi_os_forked(&iter->space.store->fork))
         return;
     s = iter->space.store;
-    kvi_lsm_iter_close(iter->walk);
+    if (iter->placed)
+        kvi_api_walk_close(iter->placed);
+    else
+        kvi_lsm_iter_close(iter->walk);
     set_snapshot(iter, NULL);
     kvi_mem_free(s->env.mem, iter);
     kvi_api_give_back(s, KVI_API_LIVE_ITERATORS);

@@ -6,8 +6,10 @@
 
 #include <stdio.h>
 
+#include "api/call.h"
 #include "api/check.h"
 #include "api/options.h"
+#include "api/placed.h"
 #include "api/space.h"
 #include "base/error.h"
 
@@ -18,8 +20,19 @@
 struct kvi_api_home {
     kvi_mem mem;
     kvi_os_fs_posix files;
-    kvi_os_exec *pool;
+    kvi_os_exec *exec; /* a pool, or where nobody works but the host: run by its calls */
+    bool host_works;
+    kvi_api_store *store; /* NULL before it is open */
 };
+
+/** A job was submitted that the host's calls have to run. */
+static void job_came(void *user)
+{
+    struct kvi_api_home *home = user;
+
+    if (home->store)
+        kvi_api_poke(home->store);
+}
 
 static int home_new(const kvi_api_settings *set, struct kvi_api_home **out)
 {
@@ -33,7 +46,9 @@ static int home_new(const kvi_api_settings *set, struct kvi_api_home **out)
         return kvi_error_set(KV_ENOMEM, "cannot allocate %zu bytes for a store", sizeof *home);
     home->mem = mem;
     kvi_os_fs_posix_init(&home->files, &home->mem);
-    err = kvi_os_pool_new(&home->mem, set->workers, &home->pool);
+    home->host_works = set->workers == 0;
+    err = home->host_works ? kvi_os_step_exec_new(&home->mem, job_came, home, &home->exec)
+                           : kvi_os_pool_new(&home->mem, set->workers, &home->exec);
     if (err) {
         kvi_mem_free(&mem, home);
         return err;
@@ -50,12 +65,17 @@ static void home_free(struct kvi_api_home *home)
     if (!home)
         return;
     mem = home->mem;
-    kvi_os_pool_free(home->pool);
+    home->store = NULL;
+    if (home->host_works)
+        kvi_os_step_exec_free(home->exec);
+    else
+        kvi_os_pool_free(home->exec);
     kvi_mem_free(&mem, home);
 }
 
-static int store_new(const kvi_api_settings *set, const kvi_os_env *env, kvi_api_store **out)
+static int store_new(const kvi_api_settings *set, const kvi_api_seams *seams, kvi_api_store **out)
 {
+    const kvi_os_env *env = seams->env;
     kvi_api_store *s = kvi_mem_zalloc_aligned(env->mem, sizeof *s);
     int err;
 
@@ -68,13 +88,23 @@ static int store_new(const kvi_api_settings *set, const kvi_os_env *env, kvi_api
     }
     s->env = *env;
     s->durability = set->durability;
+    s->listens = set->listen != NULL;
+    s->stepped = set->stepped;
+    s->callbacks_in_step = set->callbacks_in_step;
+    s->helps = set->stepped && !seams->external_exec;
+    s->merge = set->merge;
+    s->user = set->user;
+    s->idle = seams->idle;
+    s->idle_user = seams->idle_user;
     kvi_budget_init(&s->budget, set->memory);
+    kvi_api_calls_init(s);
     *out = s;
     return KV_OK;
 }
 
 static void store_free(kvi_api_store *s)
 {
+    kvi_api_calls_deinit(s);
     kvi_os_forkmark_deinit(&s->fork);
     kvi_mem_free_aligned(s->env.mem, s);
 }
@@ -122,18 +152,26 @@ static int engine_abandon(kvi_api_store *s, int err)
     return kvi_error_set(err, "%s", detail);
 }
 
-static int open_over(const char *path, const kvi_api_settings *set, const kvi_os_env *env,
-                     const kvi_lsm_shape *shape, kvi_api_store **out)
+/** What is above the engine. */
+static int upper_open(kvi_api_store *s, const kvi_api_settings *set, const kvi_api_seams *seams)
+{
+    s->placed = kvi_lsm_layout(s->lsm) == KV_PLACED;
+    return s->placed ? kvi_api_placed_open(s, set, seams->ring_bits)
+                     : kvi_api_space_open_default(s, set->policy);
+}
+
+static int open_over(const char *path, const kvi_api_settings *set, const kvi_api_seams *seams,
+                     kvi_api_store **out)
 {
     kvi_api_store *s;
-    int err = store_new(set, env, &s);
+    int err = store_new(set, seams, &s);
 
     if (err)
         return err;
-    err = engine_open(s, path, set, shape);
+    err = engine_open(s, path, set, seams->shape);
     if (err)
         goto fail;
-    err = kvi_api_space_open_default(s, set->policy);
+    err = upper_open(s, set, seams);
     if (err) {
         err = engine_abandon(s, err);
         goto fail;
@@ -145,8 +183,7 @@ fail:
     return err;
 }
 
-int kvi_api_open(const char *path, const kv_options *o, const kvi_os_env *env,
-                 const kvi_lsm_shape *shape, kv **out)
+int kvi_api_open_over(const char *path, const kv_options *o, const kvi_api_seams *seams, kv **out)
 {
     kvi_api_settings set;
     kvi_api_store *s;
@@ -155,15 +192,37 @@ int kvi_api_open(const char *path, const kv_options *o, const kvi_os_env *env,
     if (!err)
         err = kvi_api_options_resolve(path, o, &set);
     if (!err)
-        err = open_over(path, &set, env, shape, &s);
+        err = open_over(path, &set, seams, &s);
     if (!err)
         *out = &s->root;
     return err;
 }
 
+int kvi_api_open(const char *path, const kv_options *o, const kvi_os_env *env,
+                 const kvi_lsm_shape *shape, kv **out)
+{
+    kvi_api_seams seams = {.env = env, .shape = shape};
+
+    return kvi_api_open_over(path, o, &seams, out);
+}
+
+static kvi_os_env home_env(struct kvi_api_home *home, const kvi_api_settings *set)
+{
+    return (kvi_os_env){
+        .mem = &home->mem,
+        .fs = &home->files.base,
+        .clock = kvi_os_clock_real(),
+        .exec = home->exec,
+        .rand = kvi_os_rand_real(),
+        .log = set->log,
+        .log_user = set->user,
+    };
+}
+
 int kv_open(const char *path, const kv_options *options, kv **out)
 {
     struct kvi_api_home *home;
+    kvi_api_seams seams = {0};
     kvi_api_settings set;
     kvi_api_store *s;
     kvi_os_env env;
@@ -175,24 +234,21 @@ int kv_open(const char *path, const kv_options *options, kv **out)
         err = home_new(&set, &home);
     if (err)
         return err;
-    env = (kvi_os_env){
-        .mem = &home->mem,
-        .fs = &home->files.base,
-        .clock = kvi_os_clock_real(),
-        .exec = home->pool,
-        .rand = kvi_os_rand_real(),
-        .log = set.log,
-        .log_user = set.user,
-    };
-    err = open_over(path, &set, &env, NULL, &s);
+    env = home_env(home, &set);
+    seams.env = &env;
+    err = open_over(path, &set, &seams, &s);
     if (err) {
         home_free(home);
         return err;
     }
     s->home = home;
+    s->host_works = home->host_works;
+    home->store = s;
     *out = &s->root;
     return KV_OK;
 }
+
+/* --- closing ------------------------------------------------------------------------------ */
 
 static int store_check_idle(kvi_api_store *s)
 {
@@ -210,14 +266,32 @@ static int store_check_idle(kvi_api_store *s)
         (unsigned)live[KVI_API_LIVE_LENT]);
 }
 
+/** Gives up what was submitted and has not ended, and runs all callbacks. */
+static void calls_close(kvi_api_store *s)
+{
+    kvi_os_mutex_lock(&s->calls.lock);
+    s->calls.closing = true;
+    kvi_os_mutex_unlock(&s->calls.lock);
+    if (s->placed)
+        kvi_api_placed_close(s);
+    else
+        kvi_api_runner_end(s);
+    kvi_api_deliver(s);
+}
+
 static int store_close(kvi_api_store *s)
 {
     struct kvi_api_home *home = s->home;
     bool in_memory = s->memory_files.mem != NULL;
-    int err = store_check_idle(s);
+    int err = kvi_api_check_outside(s);
 
+    if (!err)
+        err = store_check_idle(s);
     if (err)
         return err;
+    calls_close(s);
+    if (home)
+        home->store = NULL;
     err = kvi_lsm_close(s->lsm);
     if (in_memory)
         err = KV_OK; /* nothing was to be kept */

@@ -25,6 +25,9 @@ int kvi_api_result_prepare(kv_result *result, const kvi_api_store *s)
         return kvi_error_set(KV_ENOMEM, "cannot allocate %zu bytes for a result", sizeof *held);
     held->mem = *s->env.mem;
     kvi_buf_init(&held->copy, &held->mem);
+    kvi_buf_init(&held->object, &held->mem);
+    kvi_buf_init(&held->sealed, &held->mem);
+    kvi_buf_init(&held->values, &held->mem);
     result->held = held;
     return KV_OK;
 }
@@ -38,7 +41,8 @@ static void release_pin(struct kv_result_private *held)
     if (kvi_os_forked(&lender->fork))
         return;
     kvi_lsm_value_release(&held->value);
-    kvi_api_give_back(lender, KVI_API_LIVE_LENT);
+    if (!held->submitted)
+        kvi_api_give_back(lender, KVI_API_LIVE_LENT);
 }
 
 void kvi_api_result_clear(kv_result *result)
@@ -49,6 +53,7 @@ void kvi_api_result_clear(kv_result *result)
         release_pin(result->held);
     result->count = 0;
     result->durability = KV_DEFAULT;
+    result->acks = result->primaries = result->fallbacks = 0;
     result->values = NULL;
     result->context = kvi_slice_of(NULL, 0);
 }
@@ -61,7 +66,8 @@ void kvi_api_result_set_value(kv_result *result, kvi_api_store *s, const kvi_lsm
     held->value = *value;
     if (value->unpin) {
         held->lender = s;
-        kvi_api_borrow(s, KVI_API_LIVE_LENT);
+        if (!held->submitted)
+            kvi_api_borrow(s, KVI_API_LIVE_LENT);
     }
     held->shown = (kv_value){value->data.data, value->data.len, value->expires_ms, 0};
     result->values = &held->shown;
@@ -86,6 +92,9 @@ void kv_result_free(kv_result *result)
     held = result->held;
     mem = held->mem;
     kvi_buf_deinit(&held->copy);
+    kvi_buf_deinit(&held->object);
+    kvi_buf_deinit(&held->sealed);
+    kvi_buf_deinit(&held->values);
     kvi_mem_free(&mem, held);
     result->held = NULL;
 }

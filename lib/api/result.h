@@ -3,10 +3,12 @@
  * one, the context's bytes.
  *
  * 1. Made at the result's first use, by the allocator of that store, and kept until
- *    kv_result_free().
- * 2. What the last call left is released only when the next one has its answer: a key, value or
- *    context may lie in it.
- * 3. While a value is lent (pinned), its store is borrowed from: kv_close() refuses.
+ * kv_result_free(). 2. What the last call left is released only when the next one has its answer: a
+ * key, value or context may lie in it. 3. While a value is lent (pinned), its store is borrowed
+ * from: kv_close() refuses. Not so that of a submitted request, which kv_close() ends by itself. 4.
+ * What a placed store answers lies in the result's own memory, whatever its size: the object and
+ * the context that the coordinator made are taken over from the request, not copied, and stay until
+ * the next answer. The memory budget does not know of them; nothing keeps the store open.
  *
  * One thread at a time, the caller's.
  */
@@ -22,6 +24,11 @@ struct kv_result_private {
     kvi_api_store *lender; /* of the pin; NULL: none */
     kv_value shown;
     uint8_t context[KVI_API_CONTEXT_LEN];
+    bool submitted; /* of a kvi_api_call */
+    /* Of a placed store. */
+    kvi_buf object; /* encoded; values point into it, or, merged, into copy */
+    kvi_buf sealed; /* the context */
+    kvi_buf values; /* kv_value, as many as are shown */
 };
 
 /** result, which may be NULL, is set up. KV_EINVAL: then it cannot be filled either. */

@@ -8,10 +8,12 @@
 int kv_snapshot(kv *db, kv_snap **out)
 {
     kv_snap *snap;
-    int err = kvi_api_check_handle(db);
+    int err = kvi_api_check_waits(db);
 
     if (!err)
         err = kvi_api_check_given(out, "out");
+    if (!err && db->store->placed)
+        err = kvi_error_set(KV_ENOTSUP, "a placed store has no snapshots");
     if (err)
         return err;
     snap = kvi_mem_zalloc(db->store->env.mem, 1, sizeof *snap);

@@ -1,9 +1,12 @@
 /*
- * Keyspaces; see the header for the contract.
+ * Keyspaces of an ordered store; see the header for the contract. Those of a placed one:
+ * placed_space.c.
  */
 #include "api/space.h"
 
 #include "api/check.h"
+#include "api/placed.h"
+#include "api/policy.h"
 #include "api/wait.h"
 #include "base/bytes.h"
 #include "base/error.h"
@@ -180,7 +183,7 @@ int kvi_api_space_open_default(kvi_api_store *s, const kv_policy *policy)
 
 static int check_space_arguments(const kv *db, const char *name, const kv_policy *policy, kv **out)
 {
-    int err = kvi_api_check_handle(db);
+    int err = kvi_api_check_waits(db);
 
     if (!err)
         err = kvi_api_check_given(out, "out");
@@ -192,7 +195,7 @@ static int check_space_arguments(const kv *db, const char *name, const kv_policy
         return kvi_error_set(KV_EINVAL, "name is empty");
     if (strnlen(name, KVI_API_NAME_MAX + 1) > KVI_API_NAME_MAX)
         return kvi_error_set(KV_EINVAL, "name is over the limit of %u bytes", KVI_API_NAME_MAX);
-    return policy ? kvi_api_check_policy(policy) : KV_OK;
+    return policy ? kvi_api_check_policy(policy, db->store->placed) : KV_OK;
 }
 
 int kv_space(kv *db, const char *name, const kv_policy *policy, kv **out)
@@ -205,7 +208,10 @@ int kv_space(kv *db, const char *name, const kv_policy *policy, kv **out)
     space = kvi_mem_zalloc(db->store->env.mem, 1, sizeof *space);
     if (!space)
         return kvi_error_set(KV_ENOMEM, "cannot allocate %zu bytes for a handle", sizeof *space);
-    err = handle_init(space, db->store, kvi_slice_of(name, strlen(name)), policy);
+    if (db->store->placed)
+        err = kvi_api_placed_space(space, db->store, name, policy);
+    else
+        err = handle_init(space, db->store, kvi_slice_of(name, strlen(name)), policy);
     if (err) {
         kvi_mem_free(db->store->env.mem, space);
         return err;

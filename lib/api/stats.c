@@ -7,7 +7,7 @@
 
 int kv_sync(kv *db)
 {
-    int err = kvi_api_check_handle(db);
+    int err = kvi_api_check_waits(db);
 
     if (err)
         return err;
@@ -20,7 +20,7 @@ int kv_sync(kv *db)
 
 int kv_flush(kv *db)
 {
-    int err = kvi_api_check_handle(db);
+    int err = kvi_api_check_waits(db);
 
     return err ? err : kvi_api_flush(db->store);
 }

@@ -1,31 +1,32 @@
 /*
  * The inside of a store and of its handles, shared by the files of this folder and by nobody else.
  *
- * 1. A store is what kvi_api_open() makes: the engine and what it stands on. Fixed after open, but
- *    for `live` and `counters`.
+ * 1. A store is what kvi_api_open_over() makes: the engine, what it stands on and, where the store
+ * is placed, the node above it. Fixed after open, but for `live`, `counters`, `calls` and `runner`.
  * 2. A handle (struct kv) is a store and one keyspace of it. The store's own is `root`, the default
- *    keyspace; the others are made by kv_space().
- * 3. live counts what borrows from the store. kv_close() refuses as long as any of it is not 0, so
- *    nothing outlives the store.
- * 4. Snapshots are counted by their owner and by the iterators that read them.
+ * keyspace; the others are made by kv_space(). 3. live counts what borrows from the store.
+ * kv_close() refuses as long as any of it is not 0, so nothing outlives the store. 4. Snapshots are
+ * counted by their owner and by the iterators that read them.
  */
 #ifndef KVI_API_STORE_H
 #define KVI_API_STORE_H
 
 #include <stdatomic.h>
 
+#include "api/calls.h"
 #include "api/counters.h"
 #include "api/keyspace_format.h"
 #include "lsm/lsm.h"
 #include "os/fork.h"
 
 typedef struct kvi_api_store kvi_api_store;
+typedef struct kvi_node kvi_node;
 
 struct kv {
     kvi_api_store *store;
-    uint64_t ttl_ms; /* of puts that name none; 0: no expiry */
+    uint64_t ttl_ms; /* ordered: of puts that name none; 0: no expiry */
     uint32_t space;
-    uint8_t prefix_len;
+    uint8_t prefix_len; /* ordered: of the space's physical keys. Placed: 0 */
     uint8_t prefix[KVI_KEYSPACE_PREFIX_MAX];
 };
 
@@ -51,9 +52,26 @@ struct kvi_api_store {
     uint64_t context_seed;
     size_t value_max, batch_max; /* bytes */
     uint8_t durability;          /* of requests that name none; KV_MEMORY: there is no log */
-    kvi_os_fs_mem memory_files;  /* where the store has no path */
+    bool placed;
+    bool listens;           /* placed: others can reach it */
+    bool stepped;           /* the host runs it, by kv_step() */
+    bool callbacks_in_step; /* kv_step() runs the callbacks */
+    bool helps;             /* kv_step(), and who waits for the node, run the executor's jobs */
+    bool host_works;        /* … and the executor, that of kv_open(), has no threads for them */
+    kvi_os_fs_mem memory_files; /* where the store has no path */
     struct kvi_api_home *home;
     struct kv root;
+
+    /* Placed. */
+    kvi_node *node; /* NULL again once kv_close() has ended it */
+    kv_merge_fn *merge;
+    void *user;
+    void (*idle)(void *user, uint64_t wait_ns); /* kvi_api_seams.idle */
+    void *idle_user;
+
+    /* Submitted requests. */
+    kvi_api_calls calls;
+    kvi_api_runner runner; /* ordered */
 };
 
 struct kv_snap {

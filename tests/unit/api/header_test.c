@@ -25,8 +25,16 @@ Test(api_header, an_initializer_is_the_size_and_zeros)
     static kv_result result = KV_RESULT_INIT;
     static kv_range range = KV_RANGE_INIT;
     static kv_entry entry = KV_ENTRY_INIT;
+    static kv_request request = KV_REQUEST_INIT;
+    static kv_member member = KV_MEMBER_INIT;
+    static kv_peer peer = KV_PEER_INIT;
+    static kv_transport transport = KV_TRANSPORT_INIT;
     static kv_statistics statistics = KV_STATISTICS_INIT;
 
+    cr_assert(zero_behind_size(&request, sizeof request));
+    cr_assert(zero_behind_size(&member, sizeof member));
+    cr_assert(zero_behind_size(&peer, sizeof peer));
+    cr_assert(zero_behind_size(&transport, sizeof transport));
     cr_assert(zero_behind_size(&options, sizeof options));
     cr_assert(zero_behind_size(&allocator, sizeof allocator));
     cr_assert(zero_behind_size(&policy, sizeof policy));
@@ -39,14 +47,14 @@ Test(api_header, an_initializer_is_the_size_and_zeros)
 
 Test(api_header, every_code_has_a_text_of_its_own)
 {
-    for (int a = KV_OK; a >= KV_ELAYOUT; a--) {
+    for (int a = KV_OK; a >= KV_EDEADLK; a--) {
         cr_assert_not_null(kv_strerror(a));
         cr_assert_eq(strncmp(kv_strerror(a), "KV_", 3), 0, "%d: %s", a, kv_strerror(a));
-        for (int b = a - 1; b >= KV_ELAYOUT; b--)
+        for (int b = a - 1; b >= KV_EDEADLK; b--)
             cr_assert(strcmp(kv_strerror(a), kv_strerror(b)) != 0);
     }
     cr_assert_not_null(kv_strerror(1));
-    cr_assert_not_null(kv_strerror(KV_ELAYOUT - 1));
+    cr_assert_not_null(kv_strerror(KV_EDEADLK - 1));
     cr_assert_not_null(kv_strerror(INT32_MIN));
 }
 

@@ -214,8 +214,14 @@ STORE_TEST(a_wrong_field_of_op_is_named)
     put_refuses(KV_EINVAL, "kv_op.size");
     op.flags = 1;
     put_refuses(KV_EINVAL, "kv_op.flags has 0x1");
-    op.reserved[5] = 1;
-    put_refuses(KV_EINVAL, "kv_op.reserved[5] is 1");
+    op.flags = 1u << 2;
+    put_refuses(KV_EINVAL, "kv_op.flags has 0x4, which is not defined");
+    op.w = 1;
+    put_refuses(KV_EINVAL, "kv_op.w is of placed stores");
+    op.timeout_ms = 1;
+    put_refuses(KV_EINVAL, "kv_op.timeout_ms is of placed stores");
+    op.flags = KV_PRIMARIES_ONLY;
+    put_refuses(KV_EINVAL, "kv_op.flags has 0x2, which is of placed stores");
     op.durability = 4;
     put_refuses(KV_EINVAL, "kv_op.durability is 4");
     op.durability = KV_MEMORY;

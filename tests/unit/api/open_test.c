@@ -169,8 +169,8 @@ DISK_TEST(wrong_options_are_refused_before_anything_is_touched)
     options.size = 0;
     refused(KV_EINVAL, "kv_options.size is 0");
     options.size = sizeof options;
-    options.flags = 8;
-    refused(KV_EINVAL, "kv_options.flags has 0x8");
+    options.flags = 16;
+    refused(KV_EINVAL, "kv_options.flags has 0x10");
     options.flags = 0;
     options.memory = 1;
     refused(KV_EINVAL, "kv_options.memory is 1");
