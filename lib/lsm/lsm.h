@@ -145,6 +145,9 @@ int kvi_lsm_guard_take(kvi_lsm *l, kvi_slice key, kvi_lsm_guard *out) KVI_NODISC
  *  KV_OK, an error, or KVI_LEAD: call again, this one may lead. seq is published. */
 int kvi_lsm_sync(kvi_lsm *l, uint64_t seq, kvi_lsm_waiter *waiter) KVI_NODISCARD;
 
+/** See 5: a write that is asked for now would leave nothing in the log. */
+bool kvi_lsm_is_broken(kvi_lsm *l);
+
 /** The newest readable sequence. */
 uint64_t kvi_lsm_last_seq(const kvi_lsm *l);
 

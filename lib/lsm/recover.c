@@ -76,9 +76,9 @@ static void highest_number(void *user, const char *name)
     *highest = kvi_max_u64(*highest, number);
 }
 
-/** Writes once more what stands behind the watermark. Where a sync had failed in the life before, the
- *  system may hold pages that are not on the disk and are not to be written any more: they read well,
- *  another sync says that all is well, and with the power they are gone. */
+/** Writes once more what stands behind the watermark. Where a sync had failed in the life before,
+ *  the system may hold pages that are not on the disk and are not to be written any more: they read
+ *  well, another sync says that all is well, and with the power they are gone. */
 static int rewrite(const kvi_lsm *l, const kvi_lsm_segment *s)
 {
     size_t room = (size_t)kvi_min_u64(s->used - s->synced, REWRITE_BYTES), got = 0;

@@ -78,6 +78,11 @@ void kvi_lsm_break(kvi_lsm *l, int err)
     kvi_lsm_fail_flushes(l, err);
 }
 
+bool kvi_lsm_is_broken(kvi_lsm *l)
+{
+    return atomic_load_explicit(&l->broken, memory_order_acquire) != KV_OK;
+}
+
 int kvi_lsm_check_broken(kvi_lsm *l)
 {
     int err = atomic_load_explicit(&l->broken, memory_order_acquire);

@@ -230,6 +230,8 @@ static int complete(kvi_lsm *l, kvi_lsm_write *w, int log_result)
         kvi_lsm_break(l, log_result);
     kvi_os_mutex_lock(&l->write_lock);
     r = log_result < 0 ? log_result : kvi_lsm_check_broken(l);
+    if (r < 0)
+        r = KV_EIO; /* whatever it was: it may be in the log, and other codes say that it is not */
     w->done = true;
     if (r < 0) {
         fail_order(l, w, &woken);

@@ -171,6 +171,8 @@ static void write_next(kvi_storage *s)
         s->writing = true;
         s->write_tries = 0;
         s->write = (kvi_lsm_write){.ops = s->ops, .count = w->count};
+        if (!err && kvi_lsm_is_broken(s->lsm)) /* so that nothing of it can be in the log */
+            err = kvi_error_set(KV_EUNAVAILABLE, "this node's store takes no more writes");
         if (err)
             write_end(s, err);
         else
