@@ -455,7 +455,7 @@ KV_API int kv_batch_delete(kv_batch *batch, const void *key, size_t key_len);
  *  and, placed, w, timeout_ms and flags may be set; result gets the durability reached and, placed,
  *  the counts, but no context. On success the batch is empty and may be used again, on failure it
  *  is as it was. An empty one is KV_OK. Errors as kv_put(). Placed, all spaces of the batch have
- *  the same n, else it is KV_EINVAL. */
+ *  the same n and the same conflict, else it is KV_EINVAL. */
 KV_API int kv_batch_commit(kv_batch *batch, const kv_op *op, kv_result *result);
 
 /** Ends a batch, written or not. NULL is allowed. */
@@ -606,7 +606,7 @@ KV_API int64_t kv_next_deadline(kv *db);
  * - Spaces are made by the cluster: kv_space() waits for its authority, the node that created it.
  *
  * A cluster forms before it serves: nodes join, and take the policies that they find, until the
- * first write, which is held up until as many members are there as the default space has replicas
+ * first request, which is held up until as many members are there as the default space has replicas
  * (KV_EUNAVAILABLE before). From then on this version refuses to let new nodes in.
  * ------------------------------------------------------------------------------------------ */
 

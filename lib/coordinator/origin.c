@@ -130,8 +130,13 @@ static bool is_over(const origin *o)
     return o->job.canceled || o->job.c->cluster->now_ns >= o->deadline_ns;
 }
 
-static void take(origin *o, const kvi_outcome *outcome)
+static void take(origin *o, const kvi_outcome *answer)
 {
+    kvi_outcome mine = *answer;
+    const kvi_outcome *outcome = &mine;
+
+    if (mine.err == KV_ECANCELED && !o->job.canceled) /* by the coordinator, who is being closed */
+        mine.err = KV_EUNAVAILABLE;
     if (outcome->err && outcome->definitive && !is_verdict(outcome->err) && !is_over(o) &&
         o->tried_count < KVI_RING_LIST_MAX)
         refused(o, outcome);
@@ -179,7 +184,7 @@ static void describe(const origin *o, kvi_wire_forward *f)
     f->flags = r->flags;
     f->r = r->r;
     f->w = r->w;
-    f->durability = r->durability;
+    f->durability = kvi_cluster_durability(o->job.c->cluster, r->durability);
     f->timeout_ns = left;
     f->ttl_ms = r->call == KVI_REQUEST_PUT ? r->ttl_ms : 0;
     f->space = r->space;

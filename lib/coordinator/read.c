@@ -284,13 +284,21 @@ static void ask_digests(kvi_reader *r)
     }
 }
 
-/* Repetitions, and who is not waited for any longer. Returns when to look again. */
-static uint64_t step_replica(kvi_reader *r, kvi_replica *p)
+/* When a replica is due again. */
+static uint64_t next_look(const kvi_replica *p)
+{
+    if (p->state != KVI_REPLICA_ASKED)
+        return KVI_NEVER;
+    return p->slow ? p->resend_ns : kvi_min_u64(p->slow_ns, p->resend_ns);
+}
+
+/* Repetitions, and who is not waited for any longer. */
+static void step_replica(kvi_reader *r, kvi_replica *p)
 {
     uint64_t now_ns = r->job.c->cluster->now_ns;
 
     if (p->state != KVI_REPLICA_ASKED)
-        return KVI_NEVER;
+        return;
     if (now_ns >= p->slow_ns || !reachable(r, p))
         p->slow = true;
     if (now_ns >= p->resend_ns) {
@@ -299,7 +307,6 @@ static uint64_t step_replica(kvi_reader *r, kvi_replica *p)
         else
             send(r, p);
     }
-    return p->slow ? p->resend_ns : kvi_min_u64(p->slow_ns, p->resend_ns);
 }
 
 static void run_asking(kvi_reader *r)
@@ -309,10 +316,11 @@ static void run_asking(kvi_reader *r)
     kvi_replica *p;
 
     for (unsigned i = 0; i < r->plan.count; i++)
-        next = kvi_min_u64(next, step_replica(r, &r->replicas[i]));
+        step_replica(r, &r->replicas[i]);
     ask_digests(r);
     for (unsigned i = 0; i < r->plan.count; i++) {
         p = &r->replicas[i];
+        next = kvi_min_u64(next, next_look(p));
         if (settled(r, p))
             done += counts(p);
         else if (p->state == KVI_REPLICA_DIGEST || (p->state == KVI_REPLICA_ASKED && !p->slow))
@@ -327,7 +335,7 @@ static void run_asking(kvi_reader *r)
         ask(r, p, !p->primary || !has_full(r));
         hoped++;
         open++;
-        next = kvi_min_u64(next, kvi_min_u64(p->slow_ns, p->resend_ns));
+        next = kvi_min_u64(next, next_look(p));
     }
     if (open == 0 && r->failure)
         fail(r, kvi_error_set(r->failure, "replicas of the key could not read it: %s",
@@ -346,8 +354,11 @@ static void run_waiting(kvi_reader *r)
     kvi_slice key = kvi_buf_slice(&r->key);
     int err;
 
-    if (!cluster->ring)
+    /* An older document names others: whoever serves has the last one that moves partitions. */
+    if (!cluster->ring || kvi_ring_stage(cluster->ring) != KVI_RING_SERVING) {
+        cluster->want_serving(cluster->user);
         return;
+    }
     err = kvi_plan_space(cluster, r->space, r->r, 0, &r->plan);
     if (!err) {
         kvi_plan_walk(cluster, kvi_ring_token(cluster->ring, key), &r->plan);

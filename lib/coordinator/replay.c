@@ -103,9 +103,12 @@ static void forget(kvi_replay *r, window *w)
             before = before->next;
         before->next = w->next;
     }
-    /* The map has just given this room back. */
-    if (first && kvi_map_insert(&r->windows, key, first))
-        KVI_ASSERT(!"an insert after a remove needs no memory");
+    if (first) {
+        int err = kvi_map_insert(&r->windows, key, first);
+
+        /* An insert after a remove needs no memory: the map has just given this room back. */
+        KVI_ASSERT(err == KV_OK);
+    }
     kvi_list_remove(&w->used);
     r->window_count--;
     kvi_mem_free(r->mem, w);

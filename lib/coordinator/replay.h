@@ -20,8 +20,8 @@
 
 #include "base/buf.h"
 
-#define KVI_REPLAY_WINDOW   4096u /* sequences of one origin */
-#define KVI_REPLAY_ANSWERS  1024u /* answers kept to be given again, all origins */
+#define KVI_REPLAY_WINDOW   16384u /* sequences of one origin */
+#define KVI_REPLAY_ANSWERS  1024u  /* answers kept to be given again, all origins */
 #define KVI_REPLAY_BYTES    (UINT32_C(4) << 20)
 #define KVI_REPLAY_ORIGINS  8192u
 #define KVI_REPLAY_QUIET_NS UINT64_C(600000000000) /* ten minutes */

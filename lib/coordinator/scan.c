@@ -398,8 +398,12 @@ static void step(kvi_scanner *s)
 
     if (s->request && (s->job.canceled || c->cluster->now_ns >= s->deadline_ns))
         give_up(s);
-    if (s->request && !s->begun && c->cluster->ring)
-        begin_walk(s);
+    if (s->request && !s->begun) {
+        if (c->cluster->ring && kvi_ring_stage(c->cluster->ring) == KVI_RING_SERVING)
+            begin_walk(s);
+        else
+            c->cluster->want_serving(c->cluster->user);
+    }
     while (s->request && s->begun) {
         if (!s->asking)
             begin_round(s);

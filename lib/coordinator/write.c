@@ -132,7 +132,10 @@ static void own_done(kvi_update *u, int err)
 
     w->updating = false;
     if (w->state == KVI_WRITER_SPREADING)
-        w->own->state = err ? KVI_HOLDER_FAILED : KVI_HOLDER_HELD;
+        w->own->state = err ? KVI_HOLDER_FAILED
+                        : kvi_cluster_durability(w->job.c->cluster, w->durability) < w->durability
+                            ? KVI_HOLDER_WEAK
+                            : KVI_HOLDER_HELD;
     else
         own_failed(w, err);
     kvi_writer_step(w);

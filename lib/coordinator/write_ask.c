@@ -153,6 +153,9 @@ static int place_item(kvi_writer *w, kvi_writer_item *item)
     w->plan.token = plan.token;
     space = kvi_ring_space_of(cluster->ring, item->space);
     item->lww = space->policy.conflict == KV_LAST_WRITE_WINS;
+    /* Stamping again would do what was done to the others a second time. */
+    if (item->lww != w->items[0].lww)
+        return kvi_error_set(KV_EINVAL, "a batch of spaces with siblings and with last write wins");
     item->collect = item->op == KVI_WIRE_DELETE && !item->lww && w->context.len == 0;
     ttl = item->ttl_ms ? item->ttl_ms : space->policy.ttl_ms;
     if (item->op == KVI_WIRE_DELETE || ttl == 0 || ttl == KV_TTL_NONE) {

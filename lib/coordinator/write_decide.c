@@ -145,13 +145,15 @@ static int mint(kvi_writer *w, const kvi_writer_item *item, kvi_object *o, const
         o->lww = true;
         return stamp(w, o, context, dot);
     }
-    *dot = kvi_object_mint_from(o, context, cluster->open_id, cluster->birth_floor,
+    *dot = kvi_object_mint_from(o, context, cluster->open_id,
+                                *kvi_cluster_birth_floor(cluster, w->plan.token),
                                 &cluster->next_birth);
     return KV_OK;
 }
 
 /* Puts one item into what is there. */
-static int put(kvi_writer *w, const kvi_writer_item *item, kvi_object *o, const kvi_clock *context)
+static int put(kvi_writer *w, const kvi_writer_item *item, kvi_object *o, const kvi_clock *context,
+               kvi_dot *dot)
 {
     kvi_sibling s = {0};
     int err = item->lww ? KV_OK : check_siblings(w, item, o, context);
@@ -167,25 +169,61 @@ static int put(kvi_writer *w, const kvi_writer_item *item, kvi_object *o, const 
         s.expires_ms = item->expires_ms;
         s.value = item->value;
     }
+    *dot = s.dot;
     return kvi_object_put(o, context, &s);
+}
+
+/* Whether a value beside the one of this dot would be replaced with this context. */
+static bool replaces_others(const kvi_object *o, const kvi_clock *context, const kvi_dot *dot)
+{
+    for (uint32_t i = 0; i < o->count; i++) {
+        const kvi_sibling *s = &o->siblings[i];
+
+        if (!(s->flags & KVI_SIBLING_TOMBSTONE) && !kvi_dot_eq(&s->dot, dot) &&
+            kvi_clock_covers(context, &s->dot))
+            return true;
+    }
+    return false;
+}
+
+/* The context that the client is answered with: what it had seen, and what it wrote. A clock that
+ * covers this dot covers the ones before it of the same actor, too: where such a one is a sibling,
+ * which this client has never been shown, it is answered with what it had seen alone. With that its
+ * next write will stand beside this one, which is better than to replace the other unseen. */
+static int seal_made(kvi_writer *w, const kvi_writer_item *item, const kvi_object *o,
+                     const kvi_clock *context, const kvi_dot *dot)
+{
+    kvi_clock known;
+    int err;
+
+    kvi_clock_init(&known, w->job.c->mem);
+    err = kvi_clock_copy(&known, context);
+    if (!err)
+        err = kvi_clock_raise(&known, dot);
+    kvi_buf_clear(&w->made);
+    if (!err)
+        err =
+            kvi_writer_seal(w, item, replaces_others(o, &known, dot) ? context : &known, &w->made);
+    kvi_clock_deinit(&known);
+    return err;
 }
 
 static int decide_item(kvi_writer *w, const kvi_writer_item *item, kvi_update_item *out)
 {
     kvi_clock context;
+    kvi_dot dot = {{0, 0}, 0};
     int err;
 
     kvi_clock_init(&context, w->job.c->mem);
     err = context_of(w, item, &out->object, &context);
     if (!err)
-        err = put(w, item, &out->object, &context);
+        err = put(w, item, &out->object, &context, &dot);
+    if (!err && w->ask.op != KVI_WIRE_BATCH)
+        err = item->lww ? seal_object(w, item, &out->object, &w->made)
+                        : seal_made(w, item, &out->object, &context, &dot);
+    out->changed = err == KV_OK;
     kvi_clock_deinit(&context);
-    if (err)
-        return err;
-    out->changed = true;
-    if (w->ask.op == KVI_WIRE_BATCH)
-        return KV_OK;
-    return seal_object(w, item, &out->object, &w->made);
+    return err;
 }
 
 int kvi_writer_decide(kvi_update *u)
@@ -210,7 +248,7 @@ int kvi_writer_decide(kvi_update *u)
                              "what is to be written comes, with its siblings, to %zu "
                              "bytes, over the store's limit of %zu",
                              need, w->job.c->cluster->batch_max);
-    kvi_buf_clear(&w->apply);
+    /* What is in there is of the round before, and goes on until this one's is readable. */
     err = kvi_buf_reserve(&w->apply, need);
     w->decided = err == KV_OK;
     return err;

@@ -85,6 +85,7 @@ static void anew(kvi_holder *h)
 void kvi_writer_spread_begin(kvi_writer *w)
 {
     w->applied = 0;
+    kvi_buf_clear(&w->apply);
     for (uint32_t i = 0; i < w->count; i++) {
         const kvi_update_item *item = &w->update.items[i];
         kvi_wire_object object = {item->space, item->key, kvi_buf_slice(&item->bytes)};
@@ -206,10 +207,28 @@ static bool step_stand_in(kvi_writer *w, kvi_slot *s)
 
 /* --- markers ---------------------------------------------------------------------------------- */
 
+/* The own copy may be gone: a stand-in's goes with its hint, once that owner has it. */
 static int keep_all(kvi_update *u)
 {
-    (void)u;
-    return KV_OK;
+    kvi_writer *w = u->user;
+    kvi_wire_items items = {w->applied, kvi_buf_slice(&w->apply)};
+    kvi_wire_items_iter it;
+    kvi_wire_object from;
+    int err = KV_OK;
+
+    kvi_wire_items_begin(&it, items);
+    for (uint32_t i = 0; !err && kvi_wire_objects_next(&it, &from); i++) {
+        unsigned merged = 0;
+        kvi_object o;
+
+        kvi_object_init(&o, coordinator_of(w)->mem);
+        err = kvi_object_decode(&o, from.object);
+        if (!err)
+            err = kvi_object_merge(&u->items[i].object, &o, &merged);
+        u->items[i].changed = merged & KVI_MERGE_GAINED;
+        kvi_object_deinit(&o);
+    }
+    return err;
 }
 
 static void marked(kvi_update *u, int err)

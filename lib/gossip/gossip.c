@@ -178,6 +178,11 @@ void kvi_gossip_persisted(kvi_gossip *g, uint32_t incarnation)
     g->urgent = true;
 }
 
+void kvi_gossip_unpersisted(kvi_gossip *g)
+{
+    g->wanted = g->incarnation;
+}
+
 enum kvi_gossip_state kvi_gossip_state(const kvi_gossip *g, uint64_t node)
 {
     const kvi_gossip_slot *s = kvi_gossip_table_find(&g->table, node);

@@ -141,6 +141,9 @@ void kvi_gossip_suspect(kvi_gossip *g, uint64_t now_ns, uint64_t node, const kvi
  *  which is due at once. An older one is ignored. */
 void kvi_gossip_persisted(kvi_gossip *g, uint32_t incarnation);
 
+/** It could not be made durable: asked for again at the next accusation. */
+void kvi_gossip_unpersisted(kvi_gossip *g);
+
 /* Questions. This node itself is always ALIVE and is not among the members counted. */
 
 enum kvi_gossip_state kvi_gossip_state(const kvi_gossip *g, uint64_t node);

@@ -36,6 +36,22 @@ int kvi_adopt_tell(kvi_membership *m)
     return err;
 }
 
+static void tell(kvi_membership *m)
+{
+    m->tell_at = UINT64_MAX;
+    if (!kvi_adopt_tell(m))
+        return;
+    kvi_node_log(m->node, KV_LOG_ERROR, "not all members of the ring could be taken in yet: %s",
+                 kvi_error_detail());
+    m->tell_at = m->node->cluster.now_ns + KVI_ADOPT_RETRY_NS;
+}
+
+void kvi_adopt_retry(kvi_membership *m)
+{
+    if (m->node->cluster.now_ns >= m->tell_at)
+        tell(m);
+}
+
 /** ring is durable: it is the node's now. */
 static void come_into_force(kvi_membership *m, kvi_ring *ring)
 {
@@ -51,9 +67,7 @@ static void come_into_force(kvi_membership *m, kvi_ring *ring)
     m->join_at = UINT64_MAX;
     kvi_node_log(n, KV_LOG_INFO, "ring epoch %llu, %u members",
                  (unsigned long long)kvi_ring_epoch(ring), (unsigned)kvi_ring_weighted(ring));
-    if (kvi_adopt_tell(m))
-        kvi_node_log(n, KV_LOG_ERROR, "not all members of the ring could be taken in: %s",
-                     kvi_error_detail());
+    tell(m);
     kvi_membership_ring_changed(m);
     kvi_coordinator_ring_changed(n->coordinator);
     kvi_replication_tick(n->replication);

@@ -48,8 +48,8 @@ static void answer_join(kvi_membership *m, const kvi_change *c, int err, kvi_sli
         .u.join_answer = {kvi_error_code(err), kvi_slice_of(detail, strlen(detail)), document}};
     kvi_peer *peer = err ? NULL : kvi_peers_find(&n->peers, c->node_id);
 
-    /* Who is refused hears of it where it is, though it says to be a member that is elsewhere. Nobody
-     * there is no reason to suspect that member. */
+    /* Who is refused hears of it where it is, though it says to be a member that is elsewhere.
+     * Nobody there is no reason to suspect that member. */
     if (peer)
         kvi_peers_send(&n->peers, peer, &msg); /* the document may need fragments */
     else
@@ -97,7 +97,7 @@ static int decide_join(const kvi_ring *ring, const kvi_change *c, kvi_ring **out
 
     if (!there && kvi_ring_stage(ring) != KVI_RING_FORMING)
         return kvi_error_set(KV_ENOTSUP, "the cluster holds data, and this version takes new nodes "
-                                         "only before the first write");
+                                         "only before the first request");
     if (there && strcmp(there->address, c->address) == 0) {
         *out = NULL; /* it is in: it asks again because it lost our answer */
         return KV_OK;

@@ -281,6 +281,7 @@ void kvi_membership_tick(kvi_membership *m)
 {
     kvi_list *l = m->asks.next;
 
+    kvi_adopt_retry(m);
     if (!m->node->ring && m->node->cluster.now_ns >= m->join_at)
         join_send(m);
     while (l != &m->asks) {
@@ -295,7 +296,7 @@ void kvi_membership_tick(kvi_membership *m)
 
 uint64_t kvi_membership_deadline(const kvi_membership *m)
 {
-    uint64_t first = m->node->ring ? UINT64_MAX : m->join_at;
+    uint64_t first = m->node->ring ? m->tell_at : m->join_at;
 
     KVI_LIST_EACH(l, &m->asks) {
         const kvi_space_ask *ask = KVI_CONTAINER_OF(l, kvi_space_ask, link);
@@ -380,7 +381,8 @@ int kvi_membership_open(kvi_membership *m, kvi_node *n, const kvi_node_config *c
     kvi_ring *ring;
     int err;
 
-    *m = (kvi_membership){.node = n, .join_at = UINT64_MAX, .join_pause = KVI_JOIN_PAUSE_NS};
+    *m = (kvi_membership){
+        .node = n, .join_at = UINT64_MAX, .join_pause = KVI_JOIN_PAUSE_NS, .tell_at = UINT64_MAX};
     kvi_list_init(&m->changes);
     kvi_list_init(&m->asks);
     (void)snprintf(m->why, sizeof m->why, "no seed has answered yet");

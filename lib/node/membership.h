@@ -7,8 +7,8 @@
  * 2. The authority decides changes one after the other, each durable before it is told to anybody:
  *    no two documents of one epoch exist. A majority of one voter is that voter.
  * 3. Joining is for a cluster that is forming: KV_ENOTSUP once it serves. It begins to serve when
- *    a first write wants it and as many members are there as the default space has replicas (so
- *    that a first write does not shut out those who are still on their way); alone, at once.
+ *    a first request wants it and as many members are there as the default space has replicas (so
+ *    that a first request does not shut out those who are still on their way); alone, at once.
  * 4. A joining node asks its seeds in turn, with back-off, for ever; why it is not let in is told
  *    to the log and to requests that wait.
  * 5. Changes that wait are bounded: KVI_CHANGES_MAX; more are refused with KV_EBUSY.
@@ -23,6 +23,7 @@
 #define KVI_JOIN_PAUSE_MAX_NS UINT64_C(5000000000)
 #define KVI_CHANGE_RESEND_NS  UINT64_C(200000000)
 /* per peer: asking for, or telling of, a newer one */
+#define KVI_ADOPT_RETRY_NS    UINT64_C(200000000)
 #define KVI_RING_TELL_NS      UINT64_C(300000000)
 
 /** A change that the authority has to decide. */
@@ -39,7 +40,8 @@ typedef struct kvi_membership {
     char why[KVI_ERROR_DETAIL_MAX + 1]; /* there is no ring yet */
     /* Adopting. */
     struct kvi_record_write *record;
-    kvi_ring *next; /* on its way to the disk; NULL: none */
+    kvi_ring *next;   /* on its way to the disk; NULL: none */
+    uint64_t tell_at; /* the modules do not know all of the ring yet; UINT64_MAX: they do */
     /* Deciding. */
     kvi_list changes; /* kvi_change; the first one's document is `next` while deciding */
     uint32_t change_count;
@@ -78,6 +80,8 @@ bool kvi_adopt_begin(kvi_membership *m, kvi_ring *ring);
 void kvi_adopt_bytes(kvi_membership *m, kvi_slice document);
 /** adopt.c: the ring is the node's now: tells the modules. KV_ENOMEM: some do not know all of it. */
 int kvi_adopt_tell(kvi_membership *m);
+/** adopt.c: does that again, where it had failed and its time has come. */
+void kvi_adopt_retry(kvi_membership *m);
 
 /** authority.c: this node decides. */
 bool kvi_authority_is_self(const kvi_membership *m);

@@ -97,20 +97,6 @@ void kvi_peers_forget_strangers(kvi_peers *p)
     p->strangers = 0;
 }
 
-void kvi_peer_set_open(kvi_peers *p, kvi_peer *peer, uint64_t open_id)
-{
-    if (peer->open_id == open_id)
-        return;
-    if (peer->open_id != 0) { /* what waits was meant for the opening before */
-        kvi_peer_drop_splits(p, peer);
-        kvi_list_remove(&peer->dirty);
-        kvi_buf_clear(&peer->outbox);
-        if (peer->gather)
-            kvi_wire_gather_reset(peer->gather);
-    }
-    peer->open_id = open_id;
-}
-
 /* --- sending ------------------------------------------------------------------------------ */
 
 static void mark_refused(kvi_peers *p, uint64_t node)
@@ -171,6 +157,22 @@ static void outbox_leave(kvi_peers *p, kvi_peer *peer)
     else
         kvi_peers_emit(p, peer->address, peer->node, kvi_buf_slice(&peer->outbox), KV_SEND_NORMAL);
     kvi_buf_clear(&peer->outbox);
+}
+
+void kvi_peer_set_open(kvi_peers *p, kvi_peer *peer, uint64_t open_id)
+{
+    if (peer->open_id == open_id)
+        return;
+    if (peer->open_id == 0 && !kvi_list_empty(&peer->dirty))
+        outbox_leave(p, peer); /* as it was begun: for whatever opening */
+    if (peer->open_id != 0) {  /* what waits was meant for the opening before */
+        kvi_peer_drop_splits(p, peer);
+        kvi_list_remove(&peer->dirty);
+        kvi_buf_clear(&peer->outbox);
+        if (peer->gather)
+            kvi_wire_gather_reset(peer->gather);
+    }
+    peer->open_id = open_id;
 }
 
 static int outbox_begin(kvi_peers *p, kvi_peer *peer)

@@ -151,6 +151,7 @@ static void incarnation_done(kvi_record_write *base, int err)
     if (err) {
         kvi_node_log(n, KV_LOG_ERROR, "the incarnation could not be written: %s",
                      kvi_error_name(err));
+        kvi_gossip_unpersisted(n->gossip);
         return;
     }
     n->identity.incarnation = (uint32_t)w->number;

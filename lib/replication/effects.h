@@ -18,6 +18,7 @@
 #define KVI_REPLICATION_EFFECTS_H
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/rng.h"
 #include "ring/ring.h"
@@ -95,6 +96,9 @@ struct kvi_effects {
 
 /* --- what is known ------------------------------------------------------------------------ */
 
+/* Tokens share a floor of births by their hash: each rise gives every key below it another actor. */
+#define KVI_BIRTH_FLOORS 1024u
+
 /** What a step knows of the world. The node keeps it current before it calls anybody; fixed during
  *  a call. */
 typedef struct kvi_cluster {
@@ -110,7 +114,7 @@ typedef struct kvi_cluster {
     kvi_rng rng;
     /* Births of actors (vclock/object.h): the last one given, and the floor that every object which
        this node drops raises to the next. */
-    uint64_t next_birth, birth_floor;
+    uint64_t next_birth, birth_floors[KVI_BIRTH_FLOORS];
     void *user;
     /** A member is believed to answer: alive, by gossip and by what the transport told. True for
      *  self. */
@@ -122,6 +126,11 @@ typedef struct kvi_cluster {
      *  kvi_coordinator_ring_changed() when it does. */
     void (*want_serving)(void *user);
 } kvi_cluster;
+
+static inline uint64_t *kvi_cluster_birth_floor(kvi_cluster *c, uint64_t token)
+{
+    return &c->birth_floors[kvi_mix64(token) % KVI_BIRTH_FLOORS];
+}
 
 /** The durability that is reached where `asked` (0: the default) was. */
 static inline uint8_t kvi_cluster_durability(const kvi_cluster *c, uint8_t asked)

@@ -229,7 +229,7 @@ static uint32_t take_back(kvi_update *u, kvi_store_put *puts)
     /* What was minted for an object that is forgotten here is not minted again, should a peer bring
      * an old state of it back (vclock/object.h). Its token is locked until the write has ended. */
     if (others_matter(u))
-        u->owner->cluster->birth_floor = u->owner->cluster->next_birth + 1;
+        *kvi_cluster_birth_floor(u->owner->cluster, u->token) = u->owner->cluster->next_birth + 1;
     return n;
 }
 

@@ -391,7 +391,8 @@ void kvt_effects_reopen(kvt_effects *e)
     e->seq = e->durable = keep;
     e->closing = false;
     e->cluster.open_id += 1000;
-    e->cluster.next_birth = e->cluster.birth_floor = 0;
+    e->cluster.next_birth = 0;
+    memset(e->cluster.birth_floors, 0, sizeof e->cluster.birth_floors);
 }
 
 /* --- messages -------------------------------------------------------------------------------- */

@@ -1,8 +1,12 @@
 /*
  * Forwarded writes: executed once, whatever the network does; and the windows that see to it.
  */
-#include "cluster.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "coordinator/replay.h"
+#include "support/cluster.h"
 
 Test(coordinator_forward, doubled_ones_are_executed_once)
 {

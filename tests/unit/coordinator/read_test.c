@@ -1,7 +1,12 @@
 /*
  * Reads and walks through a small cluster, one situation at a time.
  */
-#include "cluster.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "replication/key.h"
+#include "support/cluster.h"
 
 static void put(kvt_cluster *cl, unsigned node, const char *key, const char *value)
 {

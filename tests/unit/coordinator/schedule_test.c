@@ -4,8 +4,15 @@
  *
  * SEED=n runs one schedule again; SCHEDULES=n how many there are.
  */
-#include "cluster.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replication/key.h"
+#include "support/cluster.h"
 #include "support/failmem.h"
+#include "vclock/context.h"
 
 #define WRITES    48u
 #define SCHEDULES 150u

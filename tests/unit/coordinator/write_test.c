@@ -1,7 +1,11 @@
 /*
  * Writes through a small cluster, one situation at a time.
  */
-#include "cluster.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support/cluster.h"
 
 static void put(kvt_cluster *cl, cl_request *q, const char *key, const char *value)
 {
@@ -210,7 +214,6 @@ Test(coordinator_write, batch_is_of_one_part_and_the_last_write_to_a_key_counts)
     cl_request_init(cl, &q, KVI_REQUEST_BATCH, "", NULL);
     batch(&ops, &q.r, KVI_WIRE_PUT, 1, "{p}a", "1");
     batch(&ops, &q.r, KVI_WIRE_PUT, 1, "{p}b", "2");
-    batch(&ops, &q.r, KVI_WIRE_PUT, CL_LWW, "{p}b", "2lww");
     batch(&ops, &q.r, KVI_WIRE_PUT, 1, "{p}a", "3");
     batch(&ops, &q.r, KVI_WIRE_DELETE, 1, "{p}d", "");
     batch(&ops, &q.r, KVI_WIRE_DELETE, 1, "{p}absent", "");
@@ -220,10 +223,27 @@ Test(coordinator_write, batch_is_of_one_part_and_the_last_write_to_a_key_counts)
     cr_assert_eq(cl_holders(cl, 1, kvi_slice_of("{p}a", 4), "3"), 3);
     cr_assert_eq(cl_holders(cl, 1, kvi_slice_of("{p}a", 4), "1"), 0);
     cr_assert_eq(cl_holders(cl, 1, kvi_slice_of("{p}b", 4), "2"), 3);
-    cr_assert_eq(cl_holders(cl, CL_LWW, kvi_slice_of("{p}b", 4), "2lww"), 3);
     cr_assert_eq(cl_holders(cl, 1, kvi_slice_of("{p}d", 4), "gone"), 0);
     batch(&ops, &q.r, KVI_WIRE_PUT, 1, "{q}a", "1");
     cr_assert_eq(kvt_cluster_call(cl, 0, &q), KV_EINVAL);
+    cl_request_deinit(&q);
+    kvi_buf_deinit(&ops);
+    kvt_cluster_free(cl);
+}
+
+/* A stamp that lost is given anew, with all of the batch: dots would be minted twice. */
+Test(coordinator_write, a_batch_does_not_mix_siblings_and_last_write_wins)
+{
+    kvt_cluster *cl = kvt_cluster_new(7, 5, 3, NULL);
+    kvi_buf ops;
+    cl_request q;
+
+    kvi_buf_init(&ops, &cl->mem);
+    cl_request_init(cl, &q, KVI_REQUEST_BATCH, "", NULL);
+    batch(&ops, &q.r, KVI_WIRE_PUT, 1, "{p}a", "1");
+    batch(&ops, &q.r, KVI_WIRE_PUT, CL_LWW, "{p}b", "2");
+    cr_assert_eq(kvt_cluster_call(cl, 0, &q), KV_EINVAL);
+    cr_assert_eq(cl_holders(cl, 1, kvi_slice_of("{p}a", 4), "1"), 0);
     cl_request_deinit(&q);
     kvi_buf_deinit(&ops);
     kvt_cluster_free(cl);

@@ -78,7 +78,7 @@ HANDOFF_TEST(a_hint_comes_home_and_goes_with_its_object)
     kvt_answer(&t, 2, replay->id, KV_OK, KV_DISK);
     kvt_effects_run(&t.fx);
     cr_assert(!kvt_hinted(&t, key, 2) && !kvt_stored(&t, key, &found));
-    cr_assert_eq(t.fx.cluster.birth_floor, 42);
+    cr_assert_eq(*kvi_cluster_birth_floor(&t.fx.cluster, kvt_token(&t, key)), 42);
     cr_assert_eq(kvi_replication_hints(t.r, 0), 0);
     cr_assert_eq(kvi_replication_deadline(t.r), UINT64_MAX);
     cr_assert_eq(kvi_replication_statistics(t.r)->objects_dropped, 1);
@@ -94,7 +94,7 @@ HANDOFF_TEST(a_primary_keeps_its_object)
     kvt_answer(&t, 2, kvt_replayed(&t, 2)->id, KV_OK, KV_DISK);
     kvt_effects_run(&t.fx);
     cr_assert(!kvt_hinted(&t, key, 2) && kvt_holds(&t, key, &a));
-    cr_assert_eq(t.fx.cluster.birth_floor, 0);
+    cr_assert_eq(*kvi_cluster_birth_floor(&t.fx.cluster, kvt_token(&t, key)), 0);
     kvi_buf_deinit(&a);
 }
 
