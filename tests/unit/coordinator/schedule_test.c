@@ -21,16 +21,16 @@
  * CHAIN keys each write replaces what an earlier write made; STAMPED ones are last-write-wins. */
 enum kind { PILE, CHAIN, STAMPED };
 
-typedef struct write {
+typedef struct attempt {
     cl_request q;
     enum kind kind;
     bool used;
-} write;
+} attempt;
 
 typedef struct world {
     kvt_cluster *cl;
     uint64_t seed;
-    write writes[WRITES];
+    attempt writes[WRITES];
     unsigned count;
     kvt_failmem fm;
     bool fails;
@@ -106,7 +106,7 @@ static void begin_write(world *w)
     kvt_cluster *cl = w->cl;
     unsigned node = (unsigned)kvt_rng_below(&cl->rng, cl->count);
     unsigned k = (unsigned)kvt_rng_below(&cl->rng, 5);
-    write *wr = &w->writes[w->count];
+    attempt *wr = &w->writes[w->count];
     char value[32];
 
     if (!cl->nodes[node].up)
@@ -126,7 +126,7 @@ static void begin_write(world *w)
         cl_empty_context(cl, &wr->q);
     if (wr->kind == CHAIN) { /* the context of the last of this key that has one */
         for (unsigned i = w->count; i-- > 0;) {
-            write *before = &w->writes[i];
+            attempt *before = &w->writes[i];
 
             if (before->kind != CHAIN || strcmp(before->q.key, wr->q.key) != 0 ||
                 before->q.dones == 0 || before->q.r.err || before->q.r.sealed.len == 0)
@@ -220,7 +220,7 @@ static void merge_all(world *w, const cl_request *q, kvi_object *all)
     }
 }
 
-static void check_end(world *w, write *wr)
+static void check_end(world *w, attempt *wr)
 {
     kvi_object all;
     kvi_clock made;
