@@ -99,6 +99,49 @@ static bool is_known(c1_oracle *o, unsigned key, kvi_slice encoded)
     return false;
 }
 
+/* What the clock says, but for one dot of the last counter of its actor. */
+static uint64_t state_of(unsigned key, const kvi_clock *seen, const kvi_dot *without)
+{
+    uint64_t h = key + 1;
+
+    for (uint32_t i = 0; i < seen->count; i++) {
+        const kvi_dot *e = &seen->entries[i];
+        uint64_t counter = e->counter - (without && kvi_dot_eq(e, without));
+
+        if (counter > 0)
+            h = kvi_mix64(kvi_mix64(kvi_mix64(h + e->actor.open_id) + e->actor.birth) + counter);
+    }
+    return h | 1;
+}
+
+/* No write of these keys has a context that a client has put together: each replaces all that some
+ * whole object had seen, so that objects which have seen the same have the same siblings. A sibling
+ * that is alone has replaced, itself or by what it replaced, all that the object has seen beside
+ * it; so all of that was there when it was put, and nothing more. */
+static void check_unseen(c1_oracle *o, unsigned key, const kvi_object *object)
+{
+    const kvi_sibling *s = object->siblings;
+    uint64_t state;
+    const c1_op *op;
+
+    if (object->lww || c1_class_of(key) == C1_CONTEXTS)
+        return;
+    if (kvi_object_values(object, 0) >= 2) {
+        state = state_of(key, &object->seen, NULL);
+        o->crowded[state / 2 % C1_CROWDED_MAX] = state;
+    }
+    if (object->count != 1 || (s->flags & KVI_SIBLING_TOMBSTONE) ||
+        kvi_clock_get(&object->seen, &s->dot.actor) != s->dot.counter)
+        return;
+    op = c1_op_by_value(o, s->value);
+    state = state_of(key, &object->seen, &s->dot);
+    if (op && !op->overwrite && !op->has_given && o->crowded[state / 2 % C1_CROWDED_MAX] == state)
+        c1_oracle_blame(o,
+                        "unseen: request %u (put %s), without a context and KV_OVERWRITE, has "
+                        "replaced several values",
+                        op->id, c1_key_name(key));
+}
+
 bool c1_oracle_learn(c1_oracle *o, unsigned key, kvi_slice encoded)
 {
     kvi_object object;
@@ -118,6 +161,8 @@ bool c1_oracle_learn(c1_oracle *o, unsigned key, kvi_slice encoded)
         if (tombstone || op)
             note(o, key, &s->dot, op);
     }
+    if (good)
+        check_unseen(o, key, &object);
     if (object.count > o->most_siblings)
         o->most_siblings = object.count;
     kvi_object_deinit(&object);

@@ -260,24 +260,46 @@ static void check_vanished(c1_oracle *o, const c1_op *get, const shown *s)
                 get->id, c1_key_name(get->key), k->items[i].id);
 }
 
-/* The get was begun after write was acknowledged, and their primaries overlap. */
+/* Whether later was begun after write was acknowledged, and their primaries overlap. */
+static bool is_after(const c1_oracle *o, const c1_op *later, const c1_op *write)
+{
+    return write->key == later->key && write->call != KV_REQUEST_GET && write->end_ns != 0 &&
+           write->err == KV_OK && write->end_ns <= later->begin_ns &&
+           write->primaries + later->r > o->cluster->plan->n;
+}
+
+static bool is_blind_delete(const c1_op *op)
+{
+    return op->call == KV_REQUEST_DELETE && !op->has_given;
+}
+
+static bool has_seen(const c1_op *later, const c1_op *write)
+{
+    return c1_clock_within(&write->made, &later->made) &&
+           !(write->dot_known && !kvi_clock_covers(&later->made, &write->dot));
+}
+
+/* is_after(), and the get is from primaries only. */
 static void check_after(c1_oracle *o, const c1_op *get, const c1_op *write, const shown *s)
 {
     bool contexts = c1_class_of(get->key) == C1_CONTEXTS;
 
-    if (!c1_clock_within(&write->made, &get->made) ||
-        (write->dot_known && !kvi_clock_covers(&get->made, &write->dot)))
+    if (!has_seen(get, write))
         c1_oracle_blame(o, "seen: get %u of %s has not seen request %u, acknowledged before",
                         get->id, c1_key_name(get->key), write->id);
     for (unsigned i = 0; contexts && i < s->count; i++)
         if (s->ops[i]->dot_known && kvi_clock_covers(&write->given, &s->ops[i]->dot))
             c1_oracle_blame(o, "truth 5: get %u of %s shows request %u, which request %u replaced",
                             get->id, c1_key_name(get->key), s->ops[i]->id, write->id);
+    /* made covers what it has read, and else only what its coordinator knew to be replaced. */
+    for (unsigned i = 0; is_blind_delete(write) && i < s->count; i++)
+        if (s->ops[i]->dot_known && kvi_clock_covers(&write->made, &s->ops[i]->dot))
+            c1_oracle_blame(o, "deleted: get %u of %s shows request %u, which delete %u has seen",
+                            get->id, c1_key_name(get->key), s->ops[i]->id, write->id);
 }
 
 static void check_get(c1_oracle *o, const c1_op *get, const kv_result *result)
 {
-    unsigned n = o->cluster->plan->n;
     shown s = {.count = 0};
 
     for (uint32_t i = 0; i < result->count; i++) {
@@ -295,8 +317,7 @@ static void check_get(c1_oracle *o, const c1_op *get, const kv_result *result)
     for (unsigned i = 0; i < o->count; i++) {
         const c1_op *w = &o->ops[i];
 
-        if (w->key != get->key || w->call == KV_REQUEST_GET || w->end_ns == 0 || w->err != KV_OK ||
-            w->end_ns > get->begin_ns || w->primaries + get->r <= n)
+        if (!is_after(o, get, w))
             continue;
         if (get->primaries_only)
             check_after(o, get, w, &s);
@@ -326,11 +347,30 @@ static void check_made(c1_oracle *o, const c1_op *op)
     }
 }
 
+/* A delete without a context has read r replicas. */
+static void check_delete(c1_oracle *o, const c1_op *op)
+{
+    if (o->cluster->plan->lww || !is_blind_delete(op) || !op->primaries_only)
+        return;
+    for (unsigned i = 0; i < o->count; i++)
+        if (is_after(o, op, &o->ops[i]) && !has_seen(op, &o->ops[i]))
+            c1_oracle_blame(o,
+                            "deleted: delete %u of %s has not seen request %u, acknowledged before",
+                            op->id, c1_key_name(op->key), o->ops[i].id);
+}
+
+/* Whether the counts of such an answer say who holds what its context says. A last-write-wins
+ * request that ends between two stamps counts those that hold the older one. */
+static bool has_receipt(const c1_oracle *o, int err)
+{
+    return err == KV_OK || (err == KV_EUNCERTAIN && !o->cluster->plan->lww);
+}
+
 void c1_oracle_end(c1_oracle *o, c1_op *op, int err, const kv_result *result)
 {
     ended(o, op, err);
     check_time(o, op);
-    if (err == KV_OK || err == KV_ESIBLINGS || err == KV_ENOTFOUND)
+    if (err == KV_OK || err == KV_ESIBLINGS || err == KV_ENOTFOUND || err == KV_EUNCERTAIN)
         open_context(o, op->key, result->context, &op->made);
     for (uint32_t i = 0; i < result->count; i++)
         o->digest = kvi_hash64(result->values[i].data, result->values[i].len, o->digest);
@@ -342,18 +382,23 @@ void c1_oracle_end(c1_oracle *o, c1_op *op, int err, const kv_result *result)
     op->acks = result->acks;
     op->primaries = result->primaries;
     op->fallbacks = result->fallbacks;
-    if (err != KV_OK)
-        return;
-    if (op->acks < op->w && op->made.count > 0)
-        c1_oracle_blame(o, "truth 1: request %u of %s is KV_OK with %u of %u", op->id,
-                        c1_key_name(op->key), op->acks, op->w);
-    check_made(o, op);
-    if (!op->judged) {
+    if (op->primaries_only && op->fallbacks > 0)
+        c1_oracle_blame(o,
+                        "stand-in: request %u of %s is for primaries only, and %u others have it",
+                        op->id, c1_key_name(op->key), op->fallbacks);
+    if (err == KV_OK) {
+        if (op->acks < op->w && op->made.count > 0)
+            c1_oracle_blame(o, "truth 1: request %u of %s is KV_OK with %u of %u", op->id,
+                            c1_key_name(op->key), op->acks, op->w);
+        check_made(o, op);
+        check_delete(o, op);
+    }
+    if (has_receipt(o, err) && !op->judged) {
         receipt r = {op->key,     &op->made,     op->dot_known ? &op->dot : NULL,
                      op->acks,    op->primaries, op->fallbacks,
                      op->begin_ns};
 
-        check_receipt(o, &r, "a write");
+        check_receipt(o, &r, err ? "an uncertain write" : "a write");
     }
 }
 
@@ -418,7 +463,7 @@ static void saw_forward(c1_oracle *o, unsigned from, const kvi_wire_forward *f)
 
 static void saw_answer(c1_oracle *o, unsigned to, const kvi_wire_forward_answer *a)
 {
-    if (a->err != KV_OK)
+    if (!has_receipt(o, a->err))
         return;
     for (unsigned i = o->count; i-- > 0;) {
         c1_op *op = &o->ops[i];
@@ -432,7 +477,7 @@ static void saw_answer(c1_oracle *o, unsigned to, const kvi_wire_forward_answer 
                      a->acks,     a->primaries, a->fallbacks,
                      op->begin_ns};
 
-        check_receipt(o, &r, "a forwarded write");
+        check_receipt(o, &r, a->err ? "a forwarded, uncertain write" : "a forwarded write");
         op->judged = true;
         kvi_clock_deinit(&made);
     }

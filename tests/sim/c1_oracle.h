@@ -12,7 +12,9 @@
  *   truth 1  When KV_OK is said, as many machines as the receipt says hold an object that has seen
  *            all that the receipt's context says, and the write; they are at least w. Looked at when
  *            the coordinator says so; one that went down, has a sick disk or handed a copy home
- *            since the request began may lack it.
+ *            since the request began may lack it. So it is with what KV_EUNCERTAIN counts, though
+ *            not at least w; but not of last write wins, which may end between two stamps.
+ *   stand-in A write with KV_PRIMARIES_ONLY counts none.
  *   truth 2  The value of a request that was refused, given up or too late is nowhere, ever.
  *   read     What is read was put to this key.
  *   seen     A get from primaries only, begun after a write was acknowledged, has seen it, where
@@ -38,6 +40,14 @@
  * coordinator holds, which nobody is told.
  *   truth 3  An acknowledged put that is not there in the end has a write to its key that did not
  *            end before it began.
+ *   unseen   A put without KV_OVERWRITE replaces at most one value. What its coordinating replica
+ *            held is told by the object that the put made: where its value is alone in there, that
+ *            replica had seen all that this object has, but the put. Who has seen the same holds
+ *            the same siblings: so if anybody was met in that state with several values, the put
+ *            has replaced them all. Of states that nobody was met in nothing is said.
+ *   deleted  A delete that reads primaries only has seen every write that was acknowledged before
+ *            it began, where the primaries of both overlap. Of what an acknowledged delete has seen
+ *            nothing is shown by a get from primaries only, begun later, where those overlap.
  *   nothing  A key that is never deleted is not absent for a get that was begun after a put of it
  *            was acknowledged by primaries only, where w + r > n: a get's r counts primaries, and
  *            stand-ins only where they hold something.
@@ -57,6 +67,7 @@
 
 #define C1_OPS_LIMIT   4096u
 #define C1_KNOWN_LIMIT 8192u /* objects whose dots are noted already */
+#define C1_CROWDED_MAX 4096u /* states with several values that are remembered */
 #define C1_OUTCOMES    32u
 #define C1_VALUE_MAX   65500u
 
@@ -101,6 +112,7 @@ typedef struct c1_oracle {
     unsigned open; /* not ended */
     c1_contents contents[C1_KEYS];
     uint64_t known[C1_KNOWN_LIMIT];
+    uint64_t crowded[C1_CROWDED_MAX]; /* what an object with several values has seen; by digest */
     uint64_t handed_ns[C1_KEYS][C1_MACHINES_MAX]; /* when it last sent a copy home */
     kvi_buf look;
     bool final; /* the last looks are being taken */
