@@ -1,13 +1,15 @@
 /*
  * A submitted request, from kv_submit() to the end of its callback.
  *
- * 1. It is in calls.by_ticket until its callback begins; its ticket is never used again. 2.
- * Ordered: it is on runner.waiting, then with the runner, then on calls.ended. Placed: it is with
- * the node, by a post or in the coordinator, then on calls.ended. kvi_api_call_end() is called
- * once. 3. Who delivers (callback.c) takes it from calls.ended, fills in its result, calls done,
- * frees it. A cancellation that is still on its way to the node keeps it in memory until it has
- * arrived. 4. Callbacks run where the store says so: on the node's or the runner's thread; in
- * kv_step(); and in kv_close() for what it ended. Never two at a time.
+ * 1. It is in calls.by_ticket until its callback begins; its ticket is never used again.
+ * 2. Ordered: it is on runner.waiting, then with the runner, then on calls.ended. Placed: it is
+ *    with the node, by a post or in the coordinator, then on calls.ended. kvi_api_call_end() is
+ *    called once.
+ * 3. Who delivers (callback.c) takes it from calls.ended, fills in its result, calls done, frees
+ *    it. A cancellation that is still on its way to the node keeps it in memory until it has
+ *    arrived.
+ * 4. Callbacks run where the store says so: on the node's or the runner's thread; in kv_step(); and
+ *    in kv_close() for what it ended. Never two at a time.
  */
 #ifndef KVI_API_CALL_H
 #define KVI_API_CALL_H

@@ -3,11 +3,11 @@
  * back (kv_op.context).
  *
  * 1. A version is the sequence number of the write that made the value, and a digest of the value:
- * a write that was lost with the machine's power gives its sequence to a later one, and only the
- * value tells them apart. Both are 0 where there is no value, whichever delete made it so (a delete
- * leaves no trace for ever, nor does an expiry). 2. Bound to the store, the keyspace and the key by
- * a hash that is seeded with the store's secret: what was made up, damaged or taken for another key
- * is KV_EINVAL, not a wrong answer.
+ *    a write that was lost with the machine's power gives its sequence to a later one, and only the
+ *    value tells them apart. Both are 0 where there is no value, whichever delete made it so (a
+ *    delete leaves no trace for ever, nor does an expiry).
+ * 2. Bound to the store, the keyspace and the key by a hash that is seeded with the store's secret:
+ *    what was made up, damaged or taken for another key is KV_EINVAL, not a wrong answer.
  *
  * Any thread.
  */

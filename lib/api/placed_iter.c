@@ -3,10 +3,10 @@
  * the contract.
  *
  * 1. Within a part the order is that of the keys, and all of them begin with the prefix; over the
- * whole space it is that of (token, key), and from and to would mean nothing. 2. The walk stands
- * behind a key, or where a page ended, or, after a seek, before a key, which is then asked for by
- * itself: the coordinator's pages begin behind what they are given. 3. A page that failed leaves
- * the walk where it stood.
+ *    whole space it is that of (token, key), and from and to would mean nothing.
+ * 2. The walk stands behind a key, or where a page ended, or, after a seek, before a key, which is
+ *    then asked for by itself: the coordinator's pages begin behind what they are given.
+ * 3. A page that failed leaves the walk where it stood.
  */
 #include "api/check.h"
 #include "api/placed.h"

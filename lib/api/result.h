@@ -3,12 +3,14 @@
  * one, the context's bytes.
  *
  * 1. Made at the result's first use, by the allocator of that store, and kept until
- * kv_result_free(). 2. What the last call left is released only when the next one has its answer: a
- * key, value or context may lie in it. 3. While a value is lent (pinned), its store is borrowed
- * from: kv_close() refuses. Not so that of a submitted request, which kv_close() ends by itself. 4.
- * What a placed store answers lies in the result's own memory, whatever its size: the object and
- * the context that the coordinator made are taken over from the request, not copied, and stay until
- * the next answer. The memory budget does not know of them; nothing keeps the store open.
+ *    kv_result_free().
+ * 2. What the last call left is released only when the next one has its answer: a key, value or
+ *    context may lie in it.
+ * 3. While a value is lent (pinned), its store is borrowed from: kv_close() refuses. Not so that of
+ *    a submitted request, which kv_close() ends by itself.
+ * 4. What a placed store answers lies in the result's own memory, whatever its size: the object and
+ *    the context that the coordinator made are taken over from the request, not copied, and stay
+ *    until the next answer. The memory budget does not know of them; nothing keeps the store open.
  *
  * One thread at a time, the caller's.
  */

@@ -2,11 +2,13 @@
  * The inside of a store and of its handles, shared by the files of this folder and by nobody else.
  *
  * 1. A store is what kvi_api_open_over() makes: the engine, what it stands on and, where the store
- * is placed, the node above it. Fixed after open, but for `live`, `counters`, `calls` and `runner`.
+ *    is placed, the node above it. Fixed after open, but for `live`, `counters`, `calls` and
+ *    `runner`.
  * 2. A handle (struct kv) is a store and one keyspace of it. The store's own is `root`, the default
- * keyspace; the others are made by kv_space(). 3. live counts what borrows from the store.
- * kv_close() refuses as long as any of it is not 0, so nothing outlives the store. 4. Snapshots are
- * counted by their owner and by the iterators that read them.
+ *    keyspace; the others are made by kv_space().
+ * 3. live counts what borrows from the store. kv_close() refuses as long as any of it is not 0, so
+ *    nothing outlives the store.
+ * 4. Snapshots are counted by their owner and by the iterators that read them.
  */
 #ifndef KVI_API_STORE_H
 #define KVI_API_STORE_H
