@@ -228,9 +228,10 @@ ENV.fuzz = $(ENV.asan)
 ENV.valgrind = KVT_WRAPPER='valgrind -q --error-exitcode=9 --child-silent-after-fork=yes \
                --leak-check=no'
 
-# $1 profile, $2 programs. Criterion runs two tests at a time.
+# $1 profile, $2 programs. Criterion runs two tests at a time; where a program runs its tests one
+# after the other, two programs do.
 run_tests = @KVT_BIN_DIR='$(abspath $(BUILD)/$1/tests/integration)' $(ENV.$1) \
-            sh tests/support/run.sh -t $(TEST_LIMIT_S) -a '-j2 $(ARGS)' $2
+            sh tests/support/run.sh -t $(TEST_LIMIT_S) -a '-j2 $(ARGS)' $(if $(PLAIN.$1),-p) $2
 
 .PHONY: test test-one asan tsan valgrind sim fuzz planted planted-sanitizers coverage
 test: $(call test_programs,debug) $(call workers,debug)  ## unit, integration, simulator
@@ -289,8 +290,12 @@ lint-format: | $(DEPS_GOALS)
 
 # Everything, with both compilers; the objects serve lint-symbols too.
 objects: all $(call objects,release,$(SOURCES))
+# gcc finds some only when it optimizes, clang all of its own without.
+LINT_OPT.gcc   = -g0
+LINT_OPT.clang = -g0 -O0
 lint-gcc lint-clang: lint-%: | $(DEPS_GOALS)
-	+@$(MAKE) --no-print-directory BUILD=$(LINT)/$* CC=$* WERROR=-Werror FUZZ_CC=clang objects
+	+@$(MAKE) --no-print-directory BUILD=$(LINT)/$* CC=$* CFLAGS='$(LINT_OPT.$*)' WERROR=-Werror \
+	  FUZZ_CC=clang objects
 lint-warnings: lint-gcc lint-clang
 	@echo 'lint: no warning from gcc and clang'
 
