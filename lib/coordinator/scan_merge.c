@@ -181,8 +181,10 @@ static bool take(const uint8_t **p, const uint8_t *end, kvi_slice *out)
 
 int kvi_scanner_take_own(kvi_scanner *s, kvi_replica_page *page)
 {
-    const uint8_t *p = s->found.data, *end = p + s->found.len;
+    const uint8_t *p = s->found.data, *end = p;
 
+    if (s->found.len > 0) /* else there may be no memory to point into */
+        end += s->found.len;
     for (uint32_t i = 0; i < s->scan.count; i++) {
         kvi_wire_entry e = {0};
         kvi_slice physical;

@@ -14,11 +14,12 @@ static size_t bytes_of(const kvi_wire_forward *ask)
 /* Room was reserved. */
 static kvi_slice keep(kvi_writer *w, kvi_slice from)
 {
-    uint8_t *at = w->bytes.data + w->bytes.len;
+    uint8_t *at;
 
     KVI_ASSERT(from.len <= w->bytes.cap - w->bytes.len);
     if (from.len == 0)
         return kvi_slice_of(NULL, 0);
+    at = w->bytes.data + w->bytes.len;
     memcpy(at, from.data, from.len);
     w->bytes.len += from.len;
     return kvi_slice_of(at, from.len);
