@@ -4,7 +4,7 @@
  * time-out; and where the broken ones neither hear nor are heard, every put at a healthy machine
  * succeeds once that is known, since as many as it needs can be reached.
  *
- * SEED: the first seed. SEEDS: how many.
+ * SEED: the first seed. SEEDS: one for every four (sim/scale.h).
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "sim/sim_cluster.h"
 
 #define SEEDS     KVT_SCALED(20u)
+#define WORTH     4u /* as sim/scale.h counts: a fourth of the swarm's */
 #define OPS       200u
 #define FAULTY_NS (40 * C1_S)
 #define KNOWN_NS  (20 * C1_S) /* by then everybody knows who is broken */
@@ -64,10 +65,13 @@ static void break_some(world *w)
     }
 }
 
-/* Puts at healthy machines, once all is known. */
+/* Puts at healthy machines, once all is known. A network that loses or holds back messages may keep
+ * any of them from being known in time: there only the time of a request's end is promised. */
 static void check_puts(world *w, uint64_t known_ns)
 {
-    for (unsigned i = 0; !w->half && i < w->oracle.count; i++) {
+    if (w->half || w->plan.network.loss_ppm > 0 || w->plan.network.slow_ppm > 0)
+        return;
+    for (unsigned i = 0; i < w->oracle.count; i++) {
         const c1_op *op = &w->oracle.ops[i];
 
         if (op->call == KV_REQUEST_PUT && op->begin_ns >= known_ns && !w->broken[op->machine] &&
@@ -108,6 +112,8 @@ static bool run_seed(uint64_t seed, uint64_t *requests)
 
     cr_assert_not_null(w);
     c1_plan_draw(&w->plan, seed);
+    if (seed % 2 == 0) /* every second network is a good one: see check_puts */
+        w->plan.network.loss_ppm = w->plan.network.slow_ppm = 0;
     w->plan.blocking = false; /* a call that waits holds up the others of its machine */
     kvt_rng_init(&w->rng, seed ^ 0xc6);
     cr_assert(c1_cluster_init(&w->cluster, &w->plan), "%s", w->cluster.why);
@@ -129,7 +135,7 @@ static bool run_seed(uint64_t seed, uint64_t *requests)
 
 Test(c6, liveness)
 {
-    uint64_t first = kvt_env_u64("SEED", 1), seeds = kvt_env_u64("SEEDS", SEEDS), requests = 0;
+    uint64_t first = kvt_env_u64("SEED", 1), seeds = kvt_seeds(WORTH, SEEDS), requests = 0;
     unsigned failed = 0;
 
     for (uint64_t seed = first; seed < first + seeds; seed++)
