@@ -209,11 +209,12 @@ static void cancel_some(c1_clients *c)
     unsigned at = o->count > 20 ? o->count - 20 : 0;
 
     for (; at < o->count; at++) {
-        const c1_op *op = &o->ops[at];
+        c1_op *op = &o->ops[at];
         kv *db = c->cluster->machines[op->machine].db;
 
         if (op->end_ns == 0 && op->ticket && db &&
             c->cluster->machines[op->machine].downs == op->downs && c1_chance(&c->rng, 30)) {
+            op->canceled = true;
             (void)kv_cancel(db, op->ticket);
             return;
         }

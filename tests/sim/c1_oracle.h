@@ -78,6 +78,7 @@ typedef struct c1_op {
     unsigned key, machine;
     uint8_t r, w; /* resolved */
     bool primaries_only, overwrite;
+    bool canceled; /* kv_cancel() was called for it */
     uint32_t timeout_ms;
     uint64_t ticket;
     uint64_t begin_ns, end_ns; /* end 0: under way */
