@@ -92,12 +92,7 @@ void kvi_api_deliver(kvi_api_store *s)
 
     kvi_list_init(&now);
     kvi_os_mutex_lock(&s->calls.lock);
-    while (!kvi_list_empty(&s->calls.ended)) {
-        kvi_list *first = s->calls.ended.next;
-
-        kvi_list_remove(first);
-        kvi_list_push_back(&now, first);
-    }
+    kvi_list_move(&now, &s->calls.ended);
     kvi_os_mutex_unlock(&s->calls.lock);
     while (!kvi_list_empty(&now)) {
         kvi_api_call *call = KVI_LIST_FIRST(&now, kvi_api_call, link);

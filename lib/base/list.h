@@ -37,6 +37,18 @@ static inline void kvi_list_remove(kvi_list *node)
     kvi_list_init(node);
 }
 
+/** Moves all of from behind what is in to. */
+static inline void kvi_list_move(kvi_list *to, kvi_list *from)
+{
+    if (kvi_list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    kvi_list_init(from);
+}
+
 /** The struct around the first node, which must be there. */
 #define KVI_LIST_FIRST(l, type, member) KVI_CONTAINER_OF((l)->next, type, member)
 

@@ -120,12 +120,7 @@ void kvi_mailbox_deinit(kvi_mailbox *m)
 void kvi_mailbox_take(kvi_mailbox *m, kvi_list *out)
 {
     kvi_os_mutex_lock(&m->lock);
-    while (!kvi_list_empty(&m->mails)) {
-        kvi_list *first = m->mails.next;
-
-        kvi_list_remove(first);
-        kvi_list_push_back(out, first);
-    }
+    kvi_list_move(out, &m->mails);
     m->bytes = 0;
     kvi_os_mutex_unlock(&m->lock);
 }

@@ -43,12 +43,7 @@ static bool run_posts(kvi_node *n)
 
     kvi_list_init(&mine);
     kvi_os_mutex_lock(&n->lock);
-    while (!kvi_list_empty(&n->posts)) {
-        kvi_list *first = n->posts.next;
-
-        kvi_list_remove(first);
-        kvi_list_push_back(&mine, first);
-    }
+    kvi_list_move(&mine, &n->posts);
     kvi_os_mutex_unlock(&n->lock);
     if (kvi_list_empty(&mine))
         return false;
