@@ -131,14 +131,20 @@ static int page_fetch(kvi_api_walk *w)
 /** The page is through: on to the next one, or to the end. */
 static int page_end(kvi_api_walk *w)
 {
-    w->in_page = false;
+    int err;
+
     if (!w->page.more) {
+        w->in_page = false;
         w->stand = AT_END;
         return KV_OK;
     }
     KVI_ASSERT(w->page.resume.len > 0);
+    err = kvi_buf_set(&w->at, w->page.resume.data, w->page.resume.len);
+    if (err)
+        return err;
+    w->in_page = false;
     w->stand = BEHIND_PAGE;
-    return kvi_buf_set(&w->at, w->page.resume.data, w->page.resume.len);
+    return KV_OK;
 }
 
 /* --- entries ---------------------------------------------------------------------------------- */
@@ -195,9 +201,12 @@ static int show_next(kvi_api_walk *w, kv_entry *entry)
 {
     kvi_wire_entry e;
 
-    while (kvi_wire_entries_next(&w->left, &e)) {
+    for (;;) {
+        kvi_wire_items_iter here = w->left;
         int err;
 
+        if (!kvi_wire_entries_next(&w->left, &e))
+            return KV_ENOTFOUND;
         if (w->part && past_end(w, e.key)) {
             w->page.more = false; /* nothing behind it is in the range either */
             return KV_ENOTFOUND;
@@ -205,9 +214,10 @@ static int show_next(kvi_api_walk *w, kv_entry *entry)
         err = show(w, e.key, e.object, entry);
         if (err == KV_ENOTFOUND)
             continue;
+        if (err)
+            w->left = here; /* the next call tries it again */
         return err;
     }
-    return KV_ENOTFOUND;
 }
 
 int kvi_api_walk_next(kvi_api_walk *w, kv_entry *entry)
