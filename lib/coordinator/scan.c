@@ -155,12 +155,14 @@ static void own_scanned(kvi_store_scan *scan)
     s->scanning = false;
     for (unsigned i = 0; s->asking && i < s->plan.n; i++) {
         kvi_replica_page *p = &s->pages[i];
+        int err;
 
         if (p->node != s->job.c->cluster->self || p->state != KVI_PAGE_ASKED ||
             s->scan_id != s->job.id)
             continue;
-        s->failure = scan->err ? scan->err : kvi_scanner_take_own(s, p);
-        p->state = s->failure ? KVI_PAGE_FAILED : KVI_PAGE_ANSWERED;
+        err = scan->err ? scan->err : kvi_scanner_take_own(s, p);
+        p->state = err ? KVI_PAGE_FAILED : KVI_PAGE_ANSWERED;
+        s->failure = err ? err : s->failure;
     }
     step(s);
 }
