@@ -132,8 +132,11 @@ int kvi_wire_split_next(kvi_wire_split *s, const kvi_wire_header *header, uint64
     if (!flight)
         return KV_ENOTFOUND;
     err = write_fragment(s, header, next.index, b);
-    if (err)
+    if (err) {
+        s->retry_ns = add_saturating(now_ns, s->resend_ns);
         return err;
+    }
+    s->retry_ns = 0;
     next.due_ns = add_saturating(now_ns, patience(s, next.resends));
     if (!flight->used) {
         s->unsent++;
@@ -169,8 +172,8 @@ uint64_t kvi_wire_split_due(const kvi_wire_split *s)
 
     if (kvi_wire_split_state(s) != KVI_WIRE_SPLIT_GOING)
         return UINT64_MAX;
-    if (s->unsent < s->count && s->flights < KVI_WIRE_WINDOW)
-        return 0;
+    if (s->retry_ns != 0 || (s->unsent < s->count && s->flights < KVI_WIRE_WINDOW))
+        return s->retry_ns;
     for (uint32_t i = 0; i < KVI_WIRE_WINDOW; i++)
         if (s->flight[i].used)
             due = kvi_min_u64(due, s->flight[i].due_ns);

@@ -71,6 +71,7 @@ typedef struct kvi_wire_split {
     uint32_t unsent;  /* the first index that was never sent; all before it were */
     uint32_t flights; /* used ones */
     bool failed;
+    uint64_t retry_ns; /* there was no memory: not before */
     kvi_wire_flight flight[KVI_WIRE_WINDOW];
 } kvi_wire_split;
 
@@ -84,7 +85,7 @@ void kvi_wire_split_deinit(kvi_wire_split *s);
 
 /** Puts the next fragment that is due at now_ns into b, as a finished envelope of at most
  *  max_message bytes, and counts it as sent. KV_ENOTFOUND: none is due; KV_ENOMEM: nothing
- *  changed. */
+ *  changed, but that it is due only after resend_ns. */
 int kvi_wire_split_next(kvi_wire_split *s, const kvi_wire_header *header, uint64_t now_ns,
                         kvi_buf *b) KVI_NODISCARD;
 
@@ -93,7 +94,7 @@ void kvi_wire_split_ack(kvi_wire_split *s, uint32_t index);
 
 enum kvi_wire_split_state kvi_wire_split_state(const kvi_wire_split *s);
 
-/** When kvi_wire_split_next() has something again; 0: now; UINT64_MAX: never. */
+/** When kvi_wire_split_next() has something again; in the past: now; UINT64_MAX: never. */
 uint64_t kvi_wire_split_due(const kvi_wire_split *s);
 
 /* ---- receiving --------------------------------------------------------------------------- */
