@@ -157,7 +157,7 @@ static int count_one(kvi_hints *h, kvi_slice physical, kvi_slice value)
     int err;
 
     if (kvi_key_parse_hint(physical, &node, &space, &token, &key) ||
-        kvi_key_parse_hint_value(value, &made_ms, &bytes) || bytes > INT64_MAX / 2 - h->bytes) {
+        kvi_key_parse_hint_value(value, &made_ms, &bytes)) {
         h->effects->ops->log(h->effects, KV_LOG_ERROR, "a hint in the store cannot be read");
         return KV_OK;
     }

@@ -157,6 +157,8 @@ int kvi_key_parse_hint_value(kvi_slice value, int64_t *made_ms, uint64_t *bytes)
     if (value.len != KVI_KEY_HINT_VALUE_LEN)
         return kvi_error_set(KV_ECORRUPT, "a hint's value has %zu bytes, not %u", value.len,
                              KVI_KEY_HINT_VALUE_LEN);
+    if (kvi_get_u64(kvi_slice_bytes(value) + U64_LEN) > KVI_KEY_HINT_BYTES_MAX)
+        return kvi_error_set(KV_ECORRUPT, "a hint's value stands for too many bytes");
     *made_ms = (int64_t)kvi_get_u64(value.data);
     *bytes = kvi_get_u64(kvi_slice_bytes(value) + U64_LEN);
     return KV_OK;

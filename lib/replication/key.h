@@ -16,6 +16,7 @@
 #include "lsm/keyspace.h"
 
 #define KVI_KEY_HINT_VALUE_LEN 16u
+#define KVI_KEY_HINT_BYTES_MAX (UINT64_C(1) << 40) /* of an object: more is no hint of ours */
 
 /** A space of users' data: keys are made of no other. */
 static inline bool kvi_key_holds_data(uint32_t space)

@@ -101,8 +101,11 @@ KEY_TEST(a_hint_says_when_and_how_much)
     int64_t made_ms = 0;
     uint64_t bytes = 0;
 
-    kvi_key_hint_value(value, -5, 1234567890123);
+    kvi_key_hint_value(value, -5, 123456789012);
     OK(kvi_key_parse_hint_value(kvi_slice_of(value, sizeof value), &made_ms, &bytes));
-    cr_assert(made_ms == -5 && bytes == 1234567890123);
+    cr_assert(made_ms == -5 && bytes == 123456789012);
+    kvi_key_hint_value(value, -5, KVI_KEY_HINT_BYTES_MAX + 1);
+    cr_assert_eq(kvi_key_parse_hint_value(kvi_slice_of(value, sizeof value), &made_ms, &bytes),
+                 KV_ECORRUPT);
     cr_assert_eq(kvi_key_parse_hint_value(kvi_slice_of(value, 8), &made_ms, &bytes), KV_ECORRUPT);
 }
