@@ -20,6 +20,7 @@
 
 /** The local health multiplier ends here. */
 #define KVI_GOSSIP_HEALTH_MAX 4u
+#define KVI_GOSSIP_LEAP_MAX   65536u /* incarnations that others may be ahead of ours */
 
 /** The ping's time-out, as parts of a period: before a round trip was measured, and its bounds. */
 #define KVI_GOSSIP_TIMEOUT_FIRST(period) ((period) / 2)

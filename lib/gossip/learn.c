@@ -74,8 +74,10 @@ static void hear_of_self(kvi_gossip *g, const kvi_gossip_record *r, const kvi_go
                    (r->incarnation == g->incarnation &&
                     (r->state != KVI_GOSSIP_ALIVE || r->open_id > g->open_id));
 
-    if (!accused || r->incarnation == UINT32_MAX || g->wanted > r->incarnation)
+    if (!accused || g->wanted > r->incarnation)
         return;
+    if (r->incarnation - g->incarnation > KVI_GOSSIP_LEAP_MAX)
+        return; /* nobody had so many openings meanwhile: a lie, which would use them all up */
     /* Who is suspected may well be slow itself. */
     if (g->health < KVI_GOSSIP_HEALTH_MAX)
         g->health++;

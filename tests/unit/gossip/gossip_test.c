@@ -88,6 +88,24 @@ Test(gossip, what_is_told_by_a_digest_condemns_nobody)
     recorder_deinit(&r);
 }
 
+/* A lie would use all incarnations up; and what could not be written is asked for again. */
+Test(gossip, leaps_of_no_number_and_repeats_what_failed)
+{
+    recorder r;
+
+    recorder_init(&r);
+    tell(&r, 2, record(1, UINT32_MAX - 1, KVI_GOSSIP_DEAD));
+    tell(&r, 2, record(1, 5 + 65537, KVI_GOSSIP_DEAD));
+    cr_assert_eq(r.persist, 0);
+    tell(&r, 2, record(1, 5 + 65536, KVI_GOSSIP_DEAD));
+    cr_assert_eq(r.persist, 5 + 65537);
+    r.persist = 0;
+    kvi_gossip_unpersisted(r.g);
+    tell(&r, 2, record(1, 7, KVI_GOSSIP_DEAD));
+    cr_assert_eq(r.persist, 8);
+    recorder_deinit(&r);
+}
+
 Test(gossip, refutes_once_it_is_durable)
 {
     recorder r;
