@@ -123,7 +123,7 @@ void kvi_membership_answer(kvi_membership *m, const kvi_wire_change_answer *answ
             return;
         }
     }
-    if (m->want_serving)
+    if (m->want_serving && answer->id == m->serve_id)
         (void)snprintf(m->serve_why, sizeof m->serve_why, "%.*s", (int)answer->detail.len,
                        (const char *)answer->detail.data);
 }
@@ -132,7 +132,7 @@ void kvi_membership_answer(kvi_membership *m, const kvi_wire_change_answer *answ
 
 static void serve_send(kvi_membership *m)
 {
-    kvi_wire_change change = {.id = ++m->next_change_id, .what = KVI_WIRE_CHANGE_SERVE};
+    kvi_wire_change change = {.id = m->serve_id, .what = KVI_WIRE_CHANGE_SERVE};
 
     m->serve_at = m->node->cluster.now_ns + KVI_CHANGE_RESEND_NS;
     if (change_send(m, &change))
@@ -147,6 +147,7 @@ void kvi_membership_want_serving(kvi_membership *m)
     if (m->want_serving || (ring && kvi_ring_stage(ring) == KVI_RING_SERVING))
         return;
     m->want_serving = true;
+    m->serve_id = ++m->next_change_id;
     m->serve_at = m->node->cluster.now_ns; /* from the next tick: not from inside of who wants it */
 }
 
@@ -178,6 +179,8 @@ static void join_send(kvi_membership *m)
                         kvi_slice_of(n->advertise, strlen(n->advertise))};
     kvi_peers_send_urgent(&n->peers, seed, 0, &msg);
     m->seed_next = (m->seed_next + 1) % m->seed_count;
+    if (m->seed_next == 0)
+        kvi_peers_forget_strangers(&n->peers); /* room for those that answer now */
     m->join_at = n->cluster.now_ns + m->join_pause;
     m->join_pause = kvi_min_u64(m->join_pause + m->join_pause / 2, KVI_JOIN_PAUSE_MAX_NS);
 }

@@ -50,7 +50,7 @@ typedef struct kvi_membership {
     kvi_list asks; /* kvi_space_ask */
     uint64_t next_change_id;
     bool want_serving;
-    uint64_t serve_at;
+    uint64_t serve_id, serve_at;
     char serve_why[KVI_ERROR_DETAIL_MAX + 1];
 } kvi_membership;
 

@@ -228,6 +228,7 @@ void kvi_node_close(kvi_node *n)
 {
     KVI_ASSERT(!n->threaded && !n->stepping);
     n->closing = true;
+    n->storage.closing = true;
     drain(n);
     node_free(n);
 }

@@ -79,7 +79,7 @@ static void fragment(kvi_node *n, const kvi_mail *mail, uint64_t from, const kvi
 }
 
 static void dispatch(kvi_node *n, const kvi_mail *mail, const kvi_wire_header *h,
-                     const kvi_wire_message *m, bool whole)
+                     enum standing standing, const kvi_wire_message *m, bool whole)
 {
     kvi_peer *peer;
 
@@ -122,7 +122,7 @@ static void dispatch(kvi_node *n, const kvi_mail *mail, const kvi_wire_header *h
         break;
     case KVI_WIRE_FRAGMENT_ACK:
         peer = kvi_peers_find(&n->peers, h->from_node);
-        if (peer)
+        if (peer && (standing == MEMBER || peer->open_id == 0)) /* not in the name of a member */
             kvi_peers_fragment_ack(peer, &m->u.fragment_ack);
         break;
     default:
@@ -178,7 +178,7 @@ static void envelope(kvi_node *n, const kvi_mail *mail, kvi_slice bytes, bool wh
         heard(n, &h);
     while (!(err = kvi_wire_next(&reader, &m))) {
         if (may_say(standing, m.kind))
-            dispatch(n, mail, &h, &m, whole);
+            dispatch(n, mail, &h, standing, &m, whole);
         else
             n->counters.strangers++;
         if (standing == HOST && n->cluster.ring)

@@ -55,7 +55,7 @@ void kvi_storage_read(kvi_storage *s, kvi_store_read *r)
 {
     read_job *j;
 
-    r->err = read_key(s->lsm, r, true);
+    r->err = s->closing ? KV_ECANCELED : read_key(s->lsm, r, true);
     if (r->err != KVI_AGAIN) {
         kvi_list_push_back(&s->reads, &r->link);
         return;
@@ -296,12 +296,7 @@ static void collect(kvi_storage *s)
 
     kvi_list_init(&back);
     kvi_os_mutex_lock(&s->lock);
-    while (!kvi_list_empty(&s->back)) {
-        kvi_list *first = s->back.next;
-
-        kvi_list_remove(first);
-        kvi_list_push_back(&back, first);
-    }
+    kvi_list_move(&back, &s->back);
     write_back = s->write_back;
     sync_back = s->sync_back;
     write_result = s->write_result;

@@ -39,6 +39,7 @@ typedef struct kvi_storage {
     uint64_t sync_seq;
     bool syncing;
     uint32_t jobs; /* handed out and not back */
+    bool closing;  /* reads and scans that are asked from now on are canceled */
     /* Handed back, under lock. */
     kvi_os_mutex lock;
     kvi_list back;

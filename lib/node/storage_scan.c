@@ -75,14 +75,14 @@ static void scan_back(kvi_storage_job *job)
 
 void kvi_storage_scan(kvi_storage *s, kvi_store_scan *c)
 {
-    scan_job *j = kvi_mem_alloc(s->env->mem, sizeof *j);
+    scan_job *j = s->closing ? NULL : kvi_mem_alloc(s->env->mem, sizeof *j);
 
     KVI_ASSERT(c->limit > 0);
     kvi_buf_clear(c->entries);
     c->count = 0;
     c->more = false;
     if (!j) {
-        c->err = KV_ENOMEM;
+        c->err = s->closing ? KV_ECANCELED : KV_ENOMEM;
         kvi_list_push_back(&s->scans, &c->link);
         return;
     }
