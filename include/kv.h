@@ -79,7 +79,7 @@ enum {
     KV_EEXIST = -10,       /* KV_MUST_CREATE was asked, and there is a store already */
     KV_ENOTDIR = -11,      /* the path, or a part of it, is not a directory */
     KV_EACCES = -12,       /* the operating system denies permission */
-    KV_EINUSE = -13,       /* another process has this directory open */
+    KV_EINUSE = -13,       /* another process has this directory open; the address is taken */
     KV_EOPEN = -14,        /* this process has this directory open already */
     KV_EMFILE = -15,       /* no file descriptor is left */
     KV_EBUSY = -16,        /* something is in use, or full: see kv_close(), kv_put(), kv_submit() */
@@ -168,10 +168,9 @@ typedef struct kv_op {
     uint32_t size;      /* set by KV_OP_INIT */
     uint32_t flags;     /* placed: KV_OVERWRITE, KV_PRIMARIES_ONLY */
     uint8_t durability; /* writes: KV_OS, KV_DISK */
-    uint8_t
-        condition; /* puts and deletes, not in an available (KV_AP) space of a cluster: KV_IF_… */
-    uint8_t r;     /* placed: replicas that must answer a read; 0: the space's default */
-    uint8_t w;     /* placed: replicas that must hold a write; 0: the space's default */
+    uint8_t condition;  /* puts and deletes, not in a KV_AP space: KV_IF_… */
+    uint8_t r;          /* placed: replicas that must answer a read; 0: the space's default */
+    uint8_t w;          /* placed: replicas that must hold a write; 0: the space's default */
     /* Placed: how long to try, 0: KV_TIMEOUT_DEFAULT_MS. A write that was sent to anybody and not
        confirmed by w replicas in this time is KV_EUNCERTAIN. */
     uint32_t timeout_ms;

@@ -153,7 +153,8 @@ void kvi_sim_machine_idle(void *machine, uint64_t wait_ns)
     uint64_t end = wait > UINT64_MAX - w->now_ns ? UINT64_MAX : w->now_ns + wait;
     bool outer = m->stepping;
 
-    m->stepping = true; /* the call that waits steps the store itself */
+    KVI_ASSERT(w->now_ns < UINT64_MAX); /* nothing will ever happen: the wait has no end */
+    m->stepping = true;                 /* the call that waits steps the store itself */
     m->step_due = false;
     rearm_jobs(m);
     kvi_sim_schedule(w, &m->step, end);
