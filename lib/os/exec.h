@@ -10,8 +10,8 @@
  * 4. help runs one waiting job on the calling thread where the executor has no threads of its own,
  *    and says whether it did: this is how a caller that must wait makes progress. A pool answers
  *    false: its threads do it. The caller holds no lock.
- * 5. stop waits until nothing runs and drops what waits, calling no fn. What a job that
- *    still runs submits is dropped too; nobody else submits from then on.
+ * 5. stop waits until nothing runs and drops what waits, calling no fn. What a job that still runs
+ *    submits is dropped too; nobody else submits from then on.
  */
 #ifndef KVI_OS_EXEC_H
 #define KVI_OS_EXEC_H

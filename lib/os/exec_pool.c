@@ -8,14 +8,10 @@
  */
 #include "os/exec.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <string.h>
-
 #include "base/check.h"
 #include "base/error.h"
-#include "os/errno_text.h"
 #include "os/lock.h"
+#include "os/thread.h"
 
 typedef struct pool {
     kvi_os_exec base;
@@ -25,7 +21,7 @@ typedef struct pool {
     kvi_list urgent, ordinary;
     bool stopping;
     unsigned count; /* threads that run */
-    pthread_t threads[KVI_OS_POOL_MAX];
+    kvi_os_thread threads[KVI_OS_POOL_MAX];
 } pool;
 
 static void pool_submit(kvi_os_exec *e, kvi_os_job *job)
@@ -65,14 +61,13 @@ static kvi_os_job *next_job(pool *p)
     return job;
 }
 
-static void *run_thread(void *arg)
+static void run_thread(void *user)
 {
-    pool *p = arg;
+    pool *p = user;
     kvi_os_job *job;
 
     while ((job = next_job(p)) != NULL)
         job->fn(job->user);
-    return NULL;
 }
 
 static void drop_all(kvi_list *queue)
@@ -91,27 +86,18 @@ static void pool_stop(kvi_os_exec *e)
     drop_all(&p->ordinary);
     kvi_os_cond_broadcast(&p->wake);
     kvi_os_mutex_unlock(&p->lock);
-    for (; p->count > 0; p->count--) {
-        int err = pthread_join(p->threads[p->count - 1], NULL);
-
-        KVI_ASSERT(err == 0);
-    }
+    for (; p->count > 0; p->count--)
+        kvi_os_thread_join(&p->threads[p->count - 1]);
 }
 
-/* New threads inherit the mask: the host's signals go to the host's threads. */
 static int start_threads(pool *p, unsigned threads)
 {
-    sigset_t all, old;
-    int err = 0;
+    int err = KV_OK;
 
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
     while (!err && p->count < threads) {
-        err = pthread_create(&p->threads[p->count], NULL, run_thread, p);
-        if (!err)
-            p->count++;
+        err = kvi_os_thread_start(&p->threads[p->count], run_thread, p);
+        p->count += !err;
     }
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     return err;
 }
 
@@ -133,12 +119,10 @@ int kvi_os_pool_new(const kvi_mem *mem, unsigned threads, kvi_os_exec **out)
     kvi_list_init(&p->ordinary);
     err = start_threads(p, threads);
     if (err) {
-        kvi_os_errno_text cause;
         unsigned started = p->count;
 
         kvi_os_pool_free(&p->base);
-        return kvi_error_set(KV_ENOMEM, "cannot start worker thread %u of %u: %s", started + 1,
-                             threads, kvi_os_errno_name(err, &cause));
+        return kvi_error_set(err, "%s (worker %u of %u)", kvi_error_detail(), started + 1, threads);
     }
     *out = &p->base;
     return KV_OK;
