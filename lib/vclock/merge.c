@@ -175,3 +175,16 @@ int kvi_object_merge(kvi_object *into, const kvi_object *from, unsigned *out)
                                           "version vectors: the space has two policies");
     return into->lww ? merge_stamped(into, from, out) : merge_siblings(into, from, out);
 }
+
+int kvi_object_merge_encoded(kvi_object *into, kvi_slice from, unsigned *out)
+{
+    kvi_object decoded;
+    int err;
+
+    kvi_object_init(&decoded, into->mem);
+    err = kvi_object_decode(&decoded, from);
+    if (!err)
+        err = kvi_object_merge(into, &decoded, out);
+    kvi_object_deinit(&decoded);
+    return err;
+}

@@ -87,6 +87,9 @@ enum kvi_object_merged {
  *  and the other is not, or one dot has two contents. KV_ENOMEM, KV_ETOOBIG (actors, siblings). */
 int kvi_object_merge(kvi_object *into, const kvi_object *from, unsigned *out) KVI_NODISCARD;
 
+/** The same from an encoded one, whose bytes live as long as into holds values of it. */
+int kvi_object_merge_encoded(kvi_object *into, kvi_slice from, unsigned *out) KVI_NODISCARD;
+
 /* --- writing ---------------------------------------------------------------------------------- */
 
 /** The dot for a put to o (which is not last-write-wins) at the node that is open as open_id.
@@ -96,9 +99,8 @@ int kvi_object_merge(kvi_object *into, const kvi_object *from, unsigned *out) KV
  *
  *  The caller persists nothing: open ids are never used twice. But a node that has dropped an
  *  object within this opening may get an old state of it back from a peer, and would mint again
- *  what it had minted before dropping it: so *next_birth + 1 becomes the floor of every key whose
- *  object was dropped since (one floor for all is right, one for each of some buckets of tokens is
- *  kinder). */
+ *  what it had minted before dropping it: so *next_birth + 1 becomes the floor of that key. Keys
+ *  may share a floor: it costs the others a new actor each time that it rises. */
 kvi_dot kvi_object_mint_from(const kvi_object *o, const kvi_clock *context, uint64_t open_id,
                              uint64_t birth_floor, uint64_t *next_birth);
 

@@ -44,7 +44,7 @@ typedef struct kvi_wire_cursor {
     const char *why; /* the first fault; NULL: none */
 } kvi_wire_cursor;
 
-/** Keeps the first fault. */
+/** Keeps the first fault; why NULL is none. */
 void kvi_wire_cursor_refuse(kvi_wire_cursor *c, const char *why);
 
 uint8_t kvi_wire_get_u8(kvi_wire_cursor *c);

@@ -45,16 +45,13 @@ static void op_encode(kvi_wire_writer *w, const void *item)
 static void op_decode(kvi_wire_cursor *c, void *item)
 {
     kvi_wire_op *op = item;
-    const char *why;
 
     op->op = kvi_wire_get_u8(c);
     op->space = kvi_wire_get_varint32(c);
     op->ttl_ms = kvi_wire_get_varint64(c);
     op->key = kvi_wire_get_bytes(c, KVI_WIRE_KEY_MAX);
     op->value = kvi_wire_get_bytes(c, KVI_WIRE_VALUE_MAX);
-    why = op_wrong(op);
-    if (why)
-        kvi_wire_cursor_refuse(c, why);
+    kvi_wire_cursor_refuse(c, op_wrong(op));
 }
 
 static void object_encode(kvi_wire_writer *w, const void *item)
@@ -69,14 +66,11 @@ static void object_encode(kvi_wire_writer *w, const void *item)
 static void object_decode(kvi_wire_cursor *c, void *item)
 {
     kvi_wire_object *object = item;
-    const char *why;
 
     object->space = kvi_wire_get_varint32(c);
     object->key = kvi_wire_get_bytes(c, KVI_WIRE_KEY_MAX);
     object->object = kvi_wire_get_bytes(c, KVI_WIRE_ENVELOPE_MAX);
-    why = object_wrong(object->key, object->object);
-    if (why)
-        kvi_wire_cursor_refuse(c, why);
+    kvi_wire_cursor_refuse(c, object_wrong(object->key, object->object));
 }
 
 static void entry_encode(kvi_wire_writer *w, const void *item)
@@ -91,14 +85,11 @@ static void entry_encode(kvi_wire_writer *w, const void *item)
 static void entry_decode(kvi_wire_cursor *c, void *item)
 {
     kvi_wire_entry *entry = item;
-    const char *why;
 
     entry->token = kvi_wire_get_u64(c);
     entry->key = kvi_wire_get_bytes(c, KVI_WIRE_KEY_MAX);
     entry->object = kvi_wire_get_bytes(c, KVI_WIRE_ENVELOPE_MAX);
-    why = object_wrong(entry->key, entry->object);
-    if (why)
-        kvi_wire_cursor_refuse(c, why);
+    kvi_wire_cursor_refuse(c, object_wrong(entry->key, entry->object));
 }
 
 /* why: what is wrong with the item, or NULL. */
