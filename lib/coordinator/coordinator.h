@@ -1,5 +1,5 @@
 /*
- * Requests of clients, each one explicit state machine (semantics.md, "Requests").
+ * Requests of clients, each one explicit state machine.
  *
  * 1. A write goes to the first reachable primary of its key, which coordinates it; where that is
  *    another node, as a FORWARD with a sequence number of this opening. A read is coordinated here.

@@ -4,29 +4,6 @@
  */
 #include "base/error.h"
 #include "coordinator/impl.h"
-#include "replication/key.h"
-#include "vclock/context.h"
-
-static int seal(const kvi_coordinator *c, kvi_request *request, const kvi_object *merged)
-{
-    const kvi_ring *ring = c->cluster->ring;
-    kvi_buf physical;
-    kvi_clock seen;
-    int err;
-
-    kvi_buf_init(&physical, c->mem);
-    kvi_clock_init(&seen, c->mem);
-    err = kvi_object_context(merged, &seen);
-    if (!err)
-        err = kvi_key_data(&physical, request->space, kvi_ring_token(ring, request->key),
-                           request->key);
-    if (!err)
-        err = kvi_context_seal(&seen, kvi_ring_secret(ring), kvi_buf_slice(&physical),
-                               &request->sealed);
-    kvi_clock_deinit(&seen);
-    kvi_buf_deinit(&physical);
-    return err;
-}
 
 typedef struct get {
     kvi_coordinator *c;
@@ -42,7 +19,8 @@ static void told(void *user, const kvi_read_result *result)
     if (!err && !kvi_object_empty(result->merged))
         err = kvi_object_encode(result->merged, &g.request->object);
     if (!err)
-        err = seal(g.c, g.request, result->merged);
+        err = kvi_seal_object(g.c, g.request->space, g.request->key, result->merged,
+                              &g.request->sealed);
     if (err)
         kvi_buf_clear(&g.request->object);
     else if (kvi_object_values(result->merged, g.c->cluster->wall_ms) == 0)

@@ -139,15 +139,23 @@ static inline bool kvi_error_passes(int err)
            err == KV_ECANCELED;
 }
 
+/* --- contexts (seal.c) ------------------------------------------------------------------------ */
+
+/** out becomes the context that says seen, or what a client has seen who has read o. The ring is
+ *  there. KV_ENOMEM, and out is empty. */
+int kvi_seal(const kvi_coordinator *c, uint32_t space, kvi_slice key, const kvi_clock *seen,
+             kvi_buf *out) KVI_NODISCARD;
+int kvi_seal_object(const kvi_coordinator *c, uint32_t space, kvi_slice key, const kvi_object *o,
+                    kvi_buf *out) KVI_NODISCARD;
+/** seen becomes what a context of this key says. KV_EINVAL: it is none of this key's. KV_ENOMEM. */
+int kvi_unseal(const kvi_coordinator *c, uint32_t space, kvi_slice key, kvi_slice context,
+               kvi_clock *seen) KVI_NODISCARD;
+
 /* --- how a write ends ---------------------------------------------------------------------- */
 
-typedef struct kvi_outcome {
-    int err;
-    bool definitive; /* nothing was done and nothing will be */
-    uint8_t acks, primaries, fallbacks, durability;
-    kvi_slice context, object; /* borrowed during the call */
-    kvi_slice detail;
-} kvi_outcome;
+/** As it is told between nodes; seq is for whoever forwards it. Slices are borrowed during the
+ *  call. */
+typedef kvi_wire_forward_answer kvi_outcome;
 
 /** Told once. */
 typedef void kvi_outcome_fn(void *user, const kvi_outcome *outcome);

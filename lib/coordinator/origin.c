@@ -152,21 +152,10 @@ static void told(void *user, const kvi_outcome *outcome)
 void kvi_origin_receive(kvi_job *job, uint64_t from_open, const kvi_wire_forward_answer *answer)
 {
     origin *o = KVI_CONTAINER_OF(job, origin, job);
-    kvi_outcome outcome = {0};
 
     KVI_ASSERT(o->state == FORWARDED && o->seq == answer->seq);
-    if (from_open != o->open_id)
-        return;
-    outcome.err = answer->err;
-    outcome.definitive = answer->definitive;
-    outcome.acks = answer->acks;
-    outcome.primaries = answer->primaries;
-    outcome.fallbacks = answer->fallbacks;
-    outcome.durability = answer->durability;
-    outcome.context = answer->context;
-    outcome.object = answer->object;
-    outcome.detail = answer->detail;
-    take(o, &outcome);
+    if (from_open == o->open_id)
+        take(o, answer);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */

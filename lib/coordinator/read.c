@@ -65,22 +65,16 @@ static bool counts(const kvi_replica *p)
 }
 
 /* All objects that came, in one. What does not decode was no answer. */
-static int merge_all(kvi_reader *r, kvi_object *into)
+static int merge_all(const kvi_reader *r, kvi_object *into)
 {
     int err = KV_OK;
 
     for (unsigned i = 0; i < r->plan.count && !err; i++) {
-        kvi_replica *p = &r->replicas[i];
-        kvi_object o;
+        const kvi_replica *p = &r->replicas[i];
         unsigned merged;
 
-        if (p->state != KVI_REPLICA_OBJECT)
-            continue;
-        kvi_object_init(&o, r->job.c->mem);
-        err = kvi_object_decode(&o, kvi_buf_slice(&p->object));
-        if (!err)
-            err = kvi_object_merge(into, &o, &merged);
-        kvi_object_deinit(&o);
+        if (p->state == KVI_REPLICA_OBJECT)
+            err = kvi_object_merge_encoded(into, kvi_buf_slice(&p->object), &merged);
     }
     return err;
 }

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "replication/key.h"
+#include "replication/page.h"
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
@@ -148,6 +149,17 @@ static void send(kvi_scanner *s, kvi_replica_page *p)
 
 static void step(kvi_scanner *s);
 
+static int take_own(kvi_scanner *s, kvi_replica_page *p)
+{
+    int err = s->scan.err;
+
+    if (!err)
+        err = kvi_page_entries(&s->found, s->scan.count, s->request->space, &p->items);
+    p->count = s->scan.count;
+    p->more = s->scan.more;
+    return err;
+}
+
 static void own_scanned(kvi_store_scan *scan)
 {
     kvi_scanner *s = KVI_CONTAINER_OF(scan, kvi_scanner, scan);
@@ -160,37 +172,22 @@ static void own_scanned(kvi_store_scan *scan)
         if (p->node != s->job.c->cluster->self || p->state != KVI_PAGE_ASKED ||
             s->scan_id != s->job.id)
             continue;
-        err = scan->err ? scan->err : kvi_scanner_take_own(s, p);
+        err = take_own(s, p);
         p->state = err ? KVI_PAGE_FAILED : KVI_PAGE_ANSWERED;
         s->failure = err ? err : s->failure;
     }
     step(s);
 }
 
-static int own_range(kvi_scanner *s)
-{
-    static const uint8_t least[1] = {0};
-    uint32_t space = s->request->space;
-    int err;
-
-    kvi_buf_clear(&s->from);
-    kvi_buf_clear(&s->to);
-    err = kvi_key_data(&s->from, space, s->token, kvi_buf_slice(&s->after));
-    if (!err && s->after.len > 0)
-        err = kvi_buf_append(&s->from, least, sizeof least);
-    if (!err)
-        err = kvi_key_data(&s->to, space, s->token_to, kvi_slice_of(NULL, 0));
-    if (!err)
-        kvi_key_end(&s->to);
-    return err;
-}
-
 static void scan_own(kvi_scanner *s, kvi_replica_page *p)
 {
     kvi_coordinator *c = s->job.c;
-    int err = s->scanning ? KV_EBUSY : own_range(s);
+    int err = KV_EBUSY; /* one of a round before, which was slow, is still under way */
 
-    if (err) { /* one of a round before, which was slow, is still under way */
+    if (!s->scanning)
+        err = kvi_key_range(&s->from, &s->to, s->request->space, s->token, kvi_buf_slice(&s->after),
+                            s->token_to);
+    if (err) {
         p->state = KVI_PAGE_FAILED;
         s->failure = err;
         return;
@@ -314,24 +311,23 @@ static void begin_round(kvi_scanner *s)
 /* r replicas have answered. */
 static void end_round(kvi_scanner *s)
 {
-    enum kvi_merge_end how = KVI_MERGE_THROUGH;
+    enum kvi_scanner_end how = KVI_SCANNER_THROUGH;
     int err = kvi_scanner_merge(s, &how);
     bool last = s->one_part || s->token_to == UINT64_MAX;
 
     s->asking = false;
     s->rounds++;
-    if (err || how == KVI_MERGE_PAST || (how == KVI_MERGE_THROUGH && last)) {
+    if (err || how == KVI_SCANNER_PAST || (how == KVI_SCANNER_THROUGH && last)) {
         finish(s, err);
         return;
     }
-    if (how == KVI_MERGE_THROUGH) {
+    if (how == KVI_SCANNER_THROUGH) {
         s->token = s->token_to + 1;
         kvi_buf_clear(&s->after);
         s->partitions++;
     }
-    if (how == KVI_MERGE_FULL || s->request->entry_count >= s->request->scan.limit ||
-        s->partitions >= KVI_SCANNER_PARTITIONS ||
-        (s->request->entry_count > 0 && s->request->entries.len >= s->request->scan.bytes))
+    if (how == KVI_SCANNER_FULL || kvi_scanner_page_full(s->request) ||
+        s->partitions >= KVI_SCANNER_PARTITIONS)
         finish_here(s);
 }
 

@@ -59,17 +59,17 @@ typedef struct kvi_scanner {
 } kvi_scanner;
 
 /** What merging came to. */
-enum kvi_merge_end {
-    KVI_MERGE_FRONTIER, /* all that is known; the walk goes on behind it, in the same tokens */
-    KVI_MERGE_THROUGH,  /* nothing is left up to token_to */
-    KVI_MERGE_FULL,     /* the page is full */
-    KVI_MERGE_PAST      /* behind the last key of the prefix */
+enum kvi_scanner_end {
+    KVI_SCANNER_FRONTIER, /* all that is known; the walk goes on behind it, in the same tokens */
+    KVI_SCANNER_THROUGH,  /* nothing is left up to token_to */
+    KVI_SCANNER_FULL,     /* the page is full */
+    KVI_SCANNER_PAST      /* behind the last key of the prefix */
 };
 
 /** Appends to the request what the replicas that have answered say together, and moves the walk. */
-int kvi_scanner_merge(kvi_scanner *s, enum kvi_merge_end *end) KVI_NODISCARD;
+int kvi_scanner_merge(kvi_scanner *s, enum kvi_scanner_end *end) KVI_NODISCARD;
 
-/** Physical keys as the store gives them become the page's items. KV_ECORRUPT, KV_ENOMEM. */
-int kvi_scanner_take_own(kvi_scanner *s, kvi_replica_page *p) KVI_NODISCARD;
+/** The page has as much as was asked for: so many entries, or so many bytes and an entry. */
+bool kvi_scanner_page_full(const kvi_request *r);
 
 #endif

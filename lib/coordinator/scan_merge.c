@@ -1,10 +1,7 @@
 /*
  * One page of entries from those of several replicas; see scan.h.
  */
-#include "base/bytes.h"
-#include "base/error.h"
 #include "coordinator/scan.h"
-#include "replication/key.h"
 
 /* A walk over one replica's page. */
 typedef struct cursor {
@@ -67,20 +64,6 @@ static const cursor *least(const cursor *cursors, unsigned n)
     return best;
 }
 
-static int merge_one(kvi_object *into, kvi_slice encoded)
-{
-    kvi_object o;
-    unsigned merged;
-    int err;
-
-    kvi_object_init(&o, into->mem);
-    err = kvi_object_decode(&o, encoded);
-    if (!err)
-        err = kvi_object_merge(into, &o, &merged);
-    kvi_object_deinit(&o);
-    return err;
-}
-
 /* The object of the entry at `at`, over all that have it, appended to the page. */
 static int put_entry(kvi_scanner *s, const cursor *cursors, const kvi_wire_entry *at)
 {
@@ -88,6 +71,7 @@ static int put_entry(kvi_scanner *s, const cursor *cursors, const kvi_wire_entry
     kvi_wire_entry out = *at;
     kvi_object merged;
     kvi_buf bytes;
+    unsigned found;
     bool same = true;
     int err = KV_OK;
 
@@ -98,7 +82,7 @@ static int put_entry(kvi_scanner *s, const cursor *cursors, const kvi_wire_entry
                         kvi_slice_eq(cursors[i].entry.object, at->object));
     for (unsigned i = 0; i < s->plan.n && !same && !err; i++)
         if (cursors[i].there && place_cmp(&cursors[i].entry, at) == 0)
-            err = merge_one(&merged, cursors[i].entry.object);
+            err = kvi_object_merge_encoded(&merged, cursors[i].entry.object, &found);
     if (!err && !same) {
         err = kvi_object_encode(&merged, &bytes);
         out.object = kvi_buf_slice(&bytes);
@@ -124,13 +108,13 @@ static void pass(cursor *cursors, unsigned n, const kvi_wire_entry *at)
             cursors[i].there = kvi_wire_entries_next(&cursors[i].it, &cursors[i].entry);
 }
 
-static bool is_full(const kvi_request *r)
+bool kvi_scanner_page_full(const kvi_request *r)
 {
     return r->entry_count >= r->scan.limit ||
            (r->entry_count > 0 && r->entries.len >= r->scan.bytes);
 }
 
-int kvi_scanner_merge(kvi_scanner *s, enum kvi_merge_end *end)
+int kvi_scanner_merge(kvi_scanner *s, enum kvi_scanner_end *end)
 {
     kvi_slice prefix = s->request->scan.prefix;
     cursor cursors[KVI_RING_N_MAX] = {0};
@@ -144,14 +128,14 @@ int kvi_scanner_merge(kvi_scanner *s, enum kvi_merge_end *end)
         at = next->entry;
         if (bounded && place_cmp(&at, &bound) > 0)
             break;
-        if (is_full(s->request)) {
-            *end = KVI_MERGE_FULL;
+        if (kvi_scanner_page_full(s->request)) {
+            *end = KVI_SCANNER_FULL;
             return KV_OK;
         }
         if (kvi_slice_has_prefix(at.key, prefix)) {
             err = put_entry(s, cursors, &at);
         } else if (s->one_part && kvi_slice_cmp(at.key, prefix) > 0) {
-            *end = KVI_MERGE_PAST;
+            *end = KVI_SCANNER_PAST;
             return KV_OK;
         }
         if (!err)
@@ -160,46 +144,6 @@ int kvi_scanner_merge(kvi_scanner *s, enum kvi_merge_end *end)
             return err;
         pass(cursors, s->plan.n, &at);
     }
-    *end = bounded ? KVI_MERGE_FRONTIER : KVI_MERGE_THROUGH;
+    *end = bounded ? KVI_SCANNER_FRONTIER : KVI_SCANNER_THROUGH;
     return bounded ? stand_at(s, &bound) : KV_OK;
-}
-
-/* --- the own replica
- * --------------------------------------------------------------------------- */
-
-static bool take(const uint8_t **p, const uint8_t *end, kvi_slice *out)
-{
-    uint64_t len = 0;
-
-    *p = kvi_get_varint64(*p, end, &len);
-    if (!*p || len > (uint64_t)(end - *p))
-        return false;
-    *out = kvi_slice_of(*p, (size_t)len);
-    *p += len;
-    return true;
-}
-
-int kvi_scanner_take_own(kvi_scanner *s, kvi_replica_page *page)
-{
-    const uint8_t *p = s->found.data, *end = p;
-
-    if (s->found.len > 0) /* else there may be no memory to point into */
-        end += s->found.len;
-    for (uint32_t i = 0; i < s->scan.count; i++) {
-        kvi_wire_entry e = {0};
-        kvi_slice physical;
-        uint32_t space;
-        int err;
-
-        if (!take(&p, end, &physical) || !take(&p, end, &e.object))
-            return kvi_error_set(KV_ECORRUPT, "a page of the store is cut");
-        err = kvi_key_parse_data(physical, &space, &e.token, &e.key);
-        if (!err)
-            err = kvi_wire_entries_put(&page->items, &e);
-        if (err)
-            return err;
-    }
-    page->count = s->scan.count;
-    page->more = s->scan.more;
-    return KV_OK;
 }

@@ -96,18 +96,9 @@ static void send(const served *s, const kvi_wire_forward_answer *answer)
 
 static void answer(const served *s, const kvi_outcome *outcome)
 {
-    kvi_wire_forward_answer a = {0};
+    kvi_wire_forward_answer a = *outcome;
 
     a.seq = s->seq;
-    a.err = outcome->err;
-    a.definitive = outcome->definitive;
-    a.acks = outcome->acks;
-    a.primaries = outcome->primaries;
-    a.fallbacks = outcome->fallbacks;
-    a.durability = outcome->durability;
-    a.context = outcome->context;
-    a.object = outcome->object;
-    a.detail = outcome->detail;
     keep(s->c, s, &a);
     send(s, &a);
 }

@@ -137,9 +137,6 @@ void kvi_writer_drop(kvi_writer *w);
 
 /* write_decide.c */
 int kvi_writer_decide(kvi_update *u);
-/** Appends to out the context that says seen, for the item's key. */
-int kvi_writer_seal(const kvi_writer *w, const kvi_writer_item *item, const kvi_clock *seen,
-                    kvi_buf *out) KVI_NODISCARD;
 
 /* write_collect.c */
 /** Some item waits for what is there. */

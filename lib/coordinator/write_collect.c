@@ -86,7 +86,8 @@ bool kvi_writer_collect(kvi_writer *w)
     if (w->reads > 0)
         return false;
     if (!w->collect_err && w->ask.op == KVI_WIRE_DELETE && w->items[0].nothing)
-        w->collect_err = kvi_writer_seal(w, &w->items[0], &w->items[0].seen, &w->made);
+        w->collect_err =
+            kvi_seal(w->job.c, w->items[0].space, w->items[0].key, &w->items[0].seen, &w->made);
     if (!w->collect_err)
         settle(w);
     return true;

@@ -6,44 +6,15 @@
  * All memory that the way from here to the answer takes, but for messages, is taken here: what can
  * fail has failed before anything is written.
  */
+#include "base/bytes.h"
 #include "base/error.h"
 #include "coordinator/write.h"
-#include "replication/key.h"
-#include "vclock/context.h"
 
 /* What one object of an APPLY takes beside key and object. */
 #define OBJECT_EXTRA ((size_t)3 * KVI_VARINT64_MAX)
 
-int kvi_writer_seal(const kvi_writer *w, const kvi_writer_item *item, const kvi_clock *seen,
-                    kvi_buf *out)
-{
-    const kvi_coordinator *c = w->job.c;
-    kvi_buf physical;
-    int err;
-
-    kvi_buf_init(&physical, c->mem);
-    err = kvi_key_data(&physical, item->space, w->plan.token, item->key);
-    if (!err)
-        err = kvi_context_seal(seen, kvi_ring_secret(c->cluster->ring), kvi_buf_slice(&physical),
-                               out);
-    kvi_buf_deinit(&physical);
-    return err;
-}
-
-static int seal_object(kvi_writer *w, const kvi_writer_item *item, const kvi_object *o,
-                       kvi_buf *out)
-{
-    kvi_clock seen;
-    int err;
-
-    kvi_clock_init(&seen, w->job.c->mem);
-    err = kvi_object_context(o, &seen);
-    kvi_buf_clear(out);
-    if (!err)
-        err = kvi_writer_seal(w, item, &seen, out);
-    kvi_clock_deinit(&seen);
-    return err;
-}
+/* Of an envelope, for what else is in it: amply. */
+#define ENVELOPE_EXTRA (UINT32_C(1) << 20)
 
 /* The refusal of a write over siblings, with them. */
 static int siblings(kvi_writer *w, const kvi_writer_item *item, const kvi_object *o,
@@ -56,7 +27,7 @@ static int siblings(kvi_writer *w, const kvi_writer_item *item, const kvi_object
     kvi_buf_clear(&w->refused_by);
     err = kvi_object_encode(o, &w->refused_by);
     if (!err)
-        err = seal_object(w, item, o, &w->refused_seen);
+        err = kvi_seal_object(w->job.c, item->space, item->key, o, &w->refused_seen);
     if (err)
         return err;
     for (size_t i = 0; i < len; i++) {
@@ -73,22 +44,11 @@ static int siblings(kvi_writer *w, const kvi_writer_item *item, const kvi_object
 
 /* context becomes what the write replaces: what the client or the collection had seen, else all
  * that is there. */
-static int context_of(kvi_writer *w, const kvi_writer_item *item, const kvi_object *o,
+static int context_of(const kvi_writer *w, const kvi_writer_item *item, const kvi_object *o,
                       kvi_clock *context)
 {
-    const kvi_coordinator *c = w->job.c;
-    kvi_buf physical;
-    int err;
-
-    if (w->context.len > 0) {
-        kvi_buf_init(&physical, c->mem);
-        err = kvi_key_data(&physical, item->space, w->plan.token, item->key);
-        if (!err)
-            err = kvi_context_open(w->context, kvi_ring_secret(c->cluster->ring),
-                                   kvi_buf_slice(&physical), context);
-        kvi_buf_deinit(&physical);
-        return err;
-    }
+    if (w->context.len > 0)
+        return kvi_unseal(w->job.c, item->space, item->key, w->context, context);
     return item->collected ? kvi_clock_copy(context, &item->seen)
                            : kvi_clock_copy(context, &o->seen);
 }
@@ -200,10 +160,9 @@ static int seal_made(kvi_writer *w, const kvi_writer_item *item, const kvi_objec
     err = kvi_clock_copy(&known, context);
     if (!err)
         err = kvi_clock_raise(&known, dot);
-    kvi_buf_clear(&w->made);
     if (!err)
-        err =
-            kvi_writer_seal(w, item, replaces_others(o, &known, dot) ? context : &known, &w->made);
+        err = kvi_seal(w->job.c, item->space, item->key,
+                       replaces_others(o, &known, dot) ? context : &known, &w->made);
     kvi_clock_deinit(&known);
     return err;
 }
@@ -219,7 +178,7 @@ static int decide_item(kvi_writer *w, const kvi_writer_item *item, kvi_update_it
     if (!err)
         err = put(w, item, &out->object, &context, &dot);
     if (!err && w->ask.op != KVI_WIRE_BATCH)
-        err = item->lww ? seal_object(w, item, &out->object, &w->made)
+        err = item->lww ? kvi_seal_object(w->job.c, item->space, item->key, &out->object, &w->made)
                         : seal_made(w, item, &out->object, &context, &dot);
     out->changed = err == KV_OK;
     kvi_clock_deinit(&context);
@@ -240,7 +199,7 @@ int kvi_writer_decide(kvi_update *u)
             return err;
         need += u->items[i].key.len + kvi_object_bytes(&u->items[i].object) + OBJECT_EXTRA;
     }
-    if (need > (size_t)KVI_WIRE_ENVELOPE_MAX - KVI_WIRE_VALUE_MAX / 64)
+    if (need > KVI_WIRE_ENVELOPE_MAX - ENVELOPE_EXTRA)
         return kvi_error_set(KV_ETOOBIG, "what is to be written comes, with its siblings, to more "
                                          "than a message between nodes may have");
     if (need > w->job.c->cluster->batch_max)

@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "coordinator/write.h"
 
+_Static_assert(KVI_RING_LIST_MAX <= 16, "the nodes of a plan are bits of stood_in");
+
 static kvi_coordinator *coordinator_of(const kvi_writer *w)
 {
     return w->job.c;
@@ -219,14 +221,9 @@ static int keep_all(kvi_update *u)
     kvi_wire_items_begin(&it, items);
     for (uint32_t i = 0; !err && kvi_wire_objects_next(&it, &from); i++) {
         unsigned merged = 0;
-        kvi_object o;
 
-        kvi_object_init(&o, coordinator_of(w)->mem);
-        err = kvi_object_decode(&o, from.object);
-        if (!err)
-            err = kvi_object_merge(&u->items[i].object, &o, &merged);
+        err = kvi_object_merge_encoded(&u->items[i].object, from.object, &merged);
         u->items[i].changed = merged & KVI_MERGE_GAINED;
-        kvi_object_deinit(&o);
     }
     return err;
 }
@@ -291,8 +288,7 @@ void kvi_writer_mark_rest(kvi_writer *w)
     }
 }
 
-/* --- a step
- * ------------------------------------------------------------------------------------ */
+/* --- a step ----------------------------------------------------------------------------------- */
 
 static uint64_t step_slot(kvi_writer *w, kvi_slot *s)
 {
@@ -364,8 +360,7 @@ bool kvi_writer_hopeless(const kvi_writer *w)
     return true;
 }
 
-/* --- acknowledgements
- * --------------------------------------------------------------------------- */
+/* --- acknowledgements ------------------------------------------------------------------------- */
 
 /* A replica holds a newer stamp: this write is stamped again above it, while its client waits. One
  * that was acknowledged already has lost to a later one, as it should. */

@@ -150,22 +150,22 @@ static void answer_scan(kvi_replication *r, uint64_t to, uint64_t id, int err, b
     r->effects->ops->send(r->effects, to, &m);
 }
 
-static int collect(scan_job *job)
+int kvi_page_entries(const kvi_buf *entries, uint32_t count, uint32_t space, kvi_buf *items)
 {
     kvi_page page;
     kvi_slice physical, value;
     int err = KV_OK;
 
-    kvi_page_begin(&page, &job->page, job->scan.count);
+    kvi_page_begin(&page, entries, count);
     while (!err && kvi_page_next(&page, &physical, &value)) {
         kvi_wire_entry entry = {0, {NULL, 0}, value};
-        uint32_t space = 0;
+        uint32_t of = 0;
 
-        err = kvi_key_parse_data(physical, &space, &entry.token, &entry.key);
-        if (!err && (space != job->space || value.len == 0))
+        err = kvi_key_parse_data(physical, &of, &entry.token, &entry.key);
+        if (!err && (of != space || value.len == 0))
             err = kvi_error_set(KV_ECORRUPT, "an object in the store has no bytes");
         if (!err)
-            err = kvi_wire_entries_put(&job->entries, &entry);
+            err = kvi_wire_entries_put(items, &entry);
     }
     return err;
 }
@@ -173,26 +173,14 @@ static int collect(scan_job *job)
 static void scan_done(kvi_store_scan *scan)
 {
     scan_job *job = KVI_CONTAINER_OF(scan, scan_job, scan);
-    int err = scan->err ? scan->err : collect(job);
-    kvi_wire_items items = {scan->count, kvi_buf_slice(&job->entries)};
+    int err = scan->err;
+    kvi_wire_items items = {scan->count, {NULL, 0}};
 
+    if (!err)
+        err = kvi_page_entries(&job->page, scan->count, job->space, &job->entries);
+    items.bytes = kvi_buf_slice(&job->entries);
     answer_scan(job->replication, job->from, job->id, err, scan->more, items);
     free_scan(job);
-}
-
-/* The physical keys behind (token_from, key_after) and up to the last of token_to. */
-static int set_range(scan_job *job, const kvi_wire_scan *m)
-{
-    static const uint8_t least[1] = {0};
-    int err = kvi_key_data(&job->begin, m->space, m->token_from, m->key_after);
-
-    if (!err && m->key_after.len > 0)
-        err = kvi_buf_append(&job->begin, least, sizeof least);
-    if (!err)
-        err = kvi_key_data(&job->end, m->space, m->token_to, kvi_slice_of(NULL, 0));
-    if (!err)
-        kvi_key_end(&job->end);
-    return err;
 }
 
 static int begin_scan(kvi_replication *r, uint64_t from, const kvi_wire_scan *m)
@@ -216,7 +204,7 @@ static int begin_scan(kvi_replication *r, uint64_t from, const kvi_wire_scan *m)
     kvi_buf_init(&job->end, r->mem);
     kvi_buf_init(&job->page, r->mem);
     kvi_buf_init(&job->entries, r->mem);
-    err = set_range(job, m);
+    err = kvi_key_range(&job->begin, &job->end, m->space, m->token_from, m->key_after, m->token_to);
     if (err) {
         free_scan(job);
         return err;

@@ -96,7 +96,7 @@ struct kvi_effects {
 
 /* --- what is known ------------------------------------------------------------------------ */
 
-/* Tokens share a floor of births by their hash: each rise gives every key below it another actor. */
+/* Tokens share a floor of births by their hash: each rise gives all of their keys another actor. */
 #define KVI_BIRTH_FLOORS 1024u
 
 /** What a step knows of the world. The node keeps it current before it calls anybody; fixed during
@@ -112,8 +112,8 @@ typedef struct kvi_cluster {
     size_t value_max, batch_max; /* bytes */
     const char *why; /* while there is no ring, or it does not serve: for a person; never NULL */
     kvi_rng rng;
-    /* Births of actors (vclock/object.h): the last one given, and the floor that every object which
-       this node drops raises to the next. */
+    /* Births of actors (vclock/object.h): the last one given, and the floors; an object that this
+       node drops raises its token's to the next birth. */
     uint64_t next_birth, birth_floors[KVI_BIRTH_FLOORS];
     void *user;
     /** A member is believed to answer: alive, by gossip and by what the transport told. True for

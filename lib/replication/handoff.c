@@ -1,6 +1,6 @@
 /*
  * Hints come home. For each owner a walk over its hints, page by page; each hint on the way is a
- * replay (replay.c):
+ * replay (hint_replay.c):
  *
  *   read the object -> APPLY to the owner, repeated -> its durable answer -> under the token's
  *   lock: still the same? then the marker goes, and perhaps the object
@@ -76,8 +76,8 @@ static int meet(kvi_replication *r, kvi_hint_owner *o, kvi_slice physical, int64
     if (made_ms < o->walk_oldest_ms)
         o->walk_oldest_ms = made_ms;
     if (drop)
-        return kvi_replay_begin_drop(r, o, physical, made_ms);
-    return kvi_handoff_reachable(r, o) ? kvi_replay_begin(r, o, physical, bytes) : KV_OK;
+        return kvi_hint_replay_begin_drop(r, o, physical, made_ms);
+    return kvi_handoff_reachable(r, o) ? kvi_hint_replay_begin(r, o, physical, bytes) : KV_OK;
 }
 
 /* Meets what is on the page, as far as the pace allows. *more: there is something behind it. */
@@ -203,7 +203,7 @@ void kvi_handoff_pump(kvi_replication *r, kvi_hint_owner *o)
 
 void kvi_handoff_tick(kvi_replication *r)
 {
-    kvi_replay_tick(r);
+    kvi_hint_replay_tick(r);
     KVI_MAP_EACH(i, &r->hints.owners) {
         kvi_hint_owner *o = kvi_map_at(&r->hints.owners, i)->value;
         bool reachable = r->cluster->ring && kvi_handoff_reachable(r, o);

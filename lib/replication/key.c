@@ -6,6 +6,11 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/error.h"
+#include "ring/ring.h"
+
+_Static_assert(KVI_RING_SPACE_DEFAULT == KVI_KEYSPACE_DEFAULT &&
+                   KVI_RING_SPACE_NAMED == KVI_KEYSPACE_PLACED_NAMED,
+               "a space of the ring is the keyspace of that number");
 
 #define SPACE_LEN 4u
 #define U64_LEN   8u
@@ -79,6 +84,24 @@ void kvi_key_end(kvi_buf *bytes)
         bytes->len--;
     KVI_ASSERT(bytes->len > 0); /* no prefix begins with 0xff */
     bytes->data[bytes->len - 1]++;
+}
+
+int kvi_key_range(kvi_buf *from, kvi_buf *to, uint32_t space, uint64_t token_from,
+                  kvi_slice key_after, uint64_t token_to)
+{
+    static const uint8_t least[1] = {0};
+    int err;
+
+    kvi_buf_clear(from);
+    kvi_buf_clear(to);
+    err = kvi_key_data(from, space, token_from, key_after);
+    if (!err && key_after.len > 0)
+        err = kvi_buf_append(from, least, sizeof least);
+    if (!err)
+        err = kvi_key_data(to, space, token_to, kvi_slice_of(NULL, 0));
+    if (!err)
+        kvi_key_end(to);
+    return err;
 }
 
 /* The number of a keyspace from the front of *in, which then begins behind it; false: there is

@@ -36,6 +36,11 @@ int kvi_key_hints_of(kvi_buf *out, uint64_t owner) KVI_NODISCARD;
  *  with them: the end of their range. Allocates nothing. */
 void kvi_key_end(kvi_buf *bytes);
 
+/** [from, to) becomes the range of the data behind (token_from, key_after), up to the last of
+ *  token_to; key_after empty: from the first key of token_from on. KV_ENOMEM. */
+int kvi_key_range(kvi_buf *from, kvi_buf *to, uint32_t space, uint64_t token_from,
+                  kvi_slice key_after, uint64_t token_to) KVI_NODISCARD;
+
 /** Takes a physical key apart; *key borrows from it. KV_ECORRUPT: it is no such key. */
 int kvi_key_parse_data(kvi_slice physical, uint32_t *space, uint64_t *token, kvi_slice *key)
     KVI_NODISCARD;

@@ -1,6 +1,7 @@
 /*
  * A walk over one page of physical keys, as a scan gives it (effects.h). What does not fit its own
- * lengths is a bug of the port, and asserts. For lib/replication alone.
+ * lengths is a bug of the port, and asserts. For lib/replication, but for kvi_page_entries, which a
+ * coordinator reads its own replica with.
  */
 #ifndef KVI_REPLICATION_PAGE_H
 #define KVI_REPLICATION_PAGE_H
@@ -65,5 +66,10 @@ static inline int kvi_page_resume(const kvi_page *page, kvi_buf *from)
     from->len = page->last.len + 1;
     return KV_OK;
 }
+
+/** Appends the objects of a page of this space's data to items, as kvi_wire_entry (answer.c).
+ *  KV_ECORRUPT: something on it is none. KV_ENOMEM. */
+int kvi_page_entries(const kvi_buf *entries, uint32_t count, uint32_t space, kvi_buf *items)
+    KVI_NODISCARD;
 
 #endif

@@ -41,7 +41,7 @@ int kvi_replication_new(const kvi_replication_config *config, kvi_replication **
     }
     set_hints(r, config);
     r->updates->hints = &r->hints;
-    kvi_replay_init(r);
+    kvi_hint_replay_init(r);
     kvi_hints_count(&r->hints);
     *out = r;
     return KV_OK;
@@ -52,7 +52,7 @@ void kvi_replication_free(kvi_replication *r)
     if (!r)
         return;
     KVI_ASSERT(r->jobs == 0);
-    kvi_replay_deinit(r);
+    kvi_hint_replay_deinit(r);
     kvi_updates_free(r->updates);
     kvi_hints_deinit(&r->hints);
     kvi_mem_free(r->mem, r);
@@ -72,7 +72,7 @@ void kvi_replication_receive(kvi_replication *r, uint64_t from, const kvi_wire_m
         kvi_apply_receive(r, from, &m->u.apply);
         break;
     case KVI_WIRE_APPLY_ACK:
-        kvi_replay_acked(r, from, &m->u.apply_ack);
+        kvi_hint_replay_acked(r, from, &m->u.apply_ack);
         break;
     case KVI_WIRE_READ:
         kvi_answer_read(r, from, &m->u.read);

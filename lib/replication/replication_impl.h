@@ -1,7 +1,7 @@
 /*
- * The struct behind a node's replica, and how the files of this folder divide it: apply.c, answer.c
- * and handoff.c each know their own jobs, replication.c hands out what comes. For lib/replication
- * alone.
+ * The struct behind a node's replica, and how the files of this folder divide it: apply.c, answer.c,
+ * handoff.c and hint_replay.c each know their own jobs, replication.c hands out what comes. For
+ * lib/replication alone.
  */
 #ifndef KVI_REPLICATION_REPLICATION_IMPL_H
 #define KVI_REPLICATION_REPLICATION_IMPL_H
@@ -19,7 +19,7 @@ struct kvi_replication {
     uint32_t jobs; /* KVI_REPLICA_JOBS_MAX */
     bool closing;  /* an effect was canceled: nothing new is begun by ourselves */
 
-    /* replay.c */
+    /* hint_replay.c */
     uint64_t next_id;
     kvi_map replays; /* id -> the replay that waits for its answer */
     kvi_heap timers; /* of these */
@@ -44,20 +44,19 @@ void kvi_handoff_pause(kvi_replication *r, kvi_hint_owner *o);
 /** It is a member, and believed to answer. There is a ring. */
 bool kvi_handoff_reachable(const kvi_replication *r, const kvi_hint_owner *o);
 
-/* --- replay.c: one hint
- * -------------------------------------------------------------------------- */
+/* --- hint_replay.c: one hint ------------------------------------------------------------------ */
 
-void kvi_replay_init(kvi_replication *r);
+void kvi_hint_replay_init(kvi_replication *r);
 /** Forgets those that wait for an answer; nothing else is under way. */
-void kvi_replay_deinit(kvi_replication *r);
-void kvi_replay_tick(kvi_replication *r);
-void kvi_replay_acked(kvi_replication *r, uint64_t from, const kvi_wire_apply_ack *m);
+void kvi_hint_replay_deinit(kvi_replication *r);
+void kvi_hint_replay_tick(kvi_replication *r);
+void kvi_hint_replay_acked(kvi_replication *r, uint64_t from, const kvi_wire_apply_ack *m);
 
 /** Brings home the hint with this physical key, whose object had so many bytes. KV_ENOMEM. */
-int kvi_replay_begin(kvi_replication *r, kvi_hint_owner *o, kvi_slice physical, uint64_t bytes)
+int kvi_hint_replay_begin(kvi_replication *r, kvi_hint_owner *o, kvi_slice physical, uint64_t bytes)
     KVI_NODISCARD;
 /** Takes it back unsent, unless it was renewed since made_ms. KV_ENOMEM. */
-int kvi_replay_begin_drop(kvi_replication *r, kvi_hint_owner *o, kvi_slice physical,
-                          int64_t made_ms) KVI_NODISCARD;
+int kvi_hint_replay_begin_drop(kvi_replication *r, kvi_hint_owner *o, kvi_slice physical,
+                               int64_t made_ms) KVI_NODISCARD;
 
 #endif

@@ -4,7 +4,7 @@
  *   begin -> (lock) -> reads -> decide -> encode -> hints (marks.c) -> write -> (unlock) -> written
  *         -> sync -> done
  *
- * The updates of one token hang on one another by their links, the first of them is in `holders`
+ * The updates of one token hang on one another by their links; the first of them is in `holders`
  * and has the lock. Every way out goes through finish() or written(), which free it; the next one
  * then begins to read, which calls nobody back, so that a long queue is no deep stack.
  */

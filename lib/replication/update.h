@@ -11,7 +11,6 @@
  * 3. written comes when the new objects are readable (the lock is free by then), done when they are
  *    as durable as asked. Where nothing changed, done still waits for the durability of what is
  *    there.
- *
  * 4. A hint (replication.h) is noted and taken back in the same write as the objects, under the
  *    same lock; what is noted was counted before, and refused with KV_ENOSPC where it passes a cap.
  * 5. Whatever fails frees the lock and ends in done. What fails before written has written nothing,

@@ -213,7 +213,7 @@ static void object_read(kvi_store_read *read)
     }
 }
 
-void kvi_replay_acked(kvi_replication *r, uint64_t from, const kvi_wire_apply_ack *m)
+void kvi_hint_replay_acked(kvi_replication *r, uint64_t from, const kvi_wire_apply_ack *m)
 {
     replay *p = kvi_map_find(&r->replays, m->id);
 
@@ -285,7 +285,7 @@ static int or_skip(int err)
     return err == KV_ECORRUPT ? KV_OK : err;
 }
 
-int kvi_replay_begin(kvi_replication *r, kvi_hint_owner *o, kvi_slice physical, uint64_t bytes)
+int kvi_hint_replay_begin(kvi_replication *r, kvi_hint_owner *o, kvi_slice physical, uint64_t bytes)
 {
     int err = KV_OK;
     replay *p = new_replay(r, o, physical, bytes, &err);
@@ -299,8 +299,8 @@ int kvi_replay_begin(kvi_replication *r, kvi_hint_owner *o, kvi_slice physical, 
     return KV_OK;
 }
 
-int kvi_replay_begin_drop(kvi_replication *r, kvi_hint_owner *o, kvi_slice physical,
-                          int64_t made_ms)
+int kvi_hint_replay_begin_drop(kvi_replication *r, kvi_hint_owner *o, kvi_slice physical,
+                               int64_t made_ms)
 {
     int err = KV_OK;
     replay *p = new_replay(r, o, physical, 0, &err);
@@ -315,14 +315,14 @@ int kvi_replay_begin_drop(kvi_replication *r, kvi_hint_owner *o, kvi_slice physi
 
 /* --- for handoff.c ---------------------------------------------------------------------------- */
 
-void kvi_replay_init(kvi_replication *r)
+void kvi_hint_replay_init(kvi_replication *r)
 {
     kvi_map_init(&r->replays, r->mem);
     kvi_heap_init(&r->timers, r->mem);
     r->next_id = kvi_rng_next(&r->cluster->rng);
 }
 
-void kvi_replay_deinit(kvi_replication *r)
+void kvi_hint_replay_deinit(kvi_replication *r)
 {
     while (kvi_heap_count(&r->timers) > 0)
         free_replay(KVI_CONTAINER_OF(kvi_heap_peek(&r->timers), replay, timer));
@@ -331,7 +331,7 @@ void kvi_replay_deinit(kvi_replication *r)
     kvi_heap_deinit(&r->timers);
 }
 
-void kvi_replay_tick(kvi_replication *r)
+void kvi_hint_replay_tick(kvi_replication *r)
 {
     kvi_heap_node *first;
 
