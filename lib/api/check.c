@@ -155,12 +155,12 @@ static int check_for_ordered(const kv_op *op)
     return field ? kvi_error_set(KV_EINVAL, "kv_op.%s is of placed stores", field) : KV_OK;
 }
 
-static int check_replicas(const char *field, uint8_t count)
+int kvi_api_check_replicas(uint8_t count, const char *name)
 {
     if (count <= KV_REPLICAS_MAX || count == KV_QUORUM || count == KV_ALL)
         return KV_OK;
-    return kvi_error_set(KV_EINVAL, "kv_op.%s is %u, not up to %u, KV_QUORUM or KV_ALL", field,
-                         count, KV_REPLICAS_MAX);
+    return kvi_error_set(KV_EINVAL, "%s is %u, not up to %u, KV_QUORUM or KV_ALL", name, count,
+                         KV_REPLICAS_MAX);
 }
 
 static int check_for_placed(const kv_op *op)
@@ -177,8 +177,8 @@ static int check_for_placed(const kv_op *op)
     if (op->context.len > KVI_CONTEXT_LEN_MAX)
         return kvi_error_set(KV_EINVAL, "kv_op.context of %zu bytes is none that libkv made",
                              op->context.len);
-    err = check_replicas("r", op->r);
-    return err ? err : check_replicas("w", op->w);
+    err = kvi_api_check_replicas(op->r, "kv_op.r");
+    return err ? err : kvi_api_check_replicas(op->w, "kv_op.w");
 }
 
 static int check_known_fields(const kvi_api_store *s, const kv_op *op)

@@ -65,6 +65,9 @@ int kvi_api_check_snapshot(const kvi_api_store *s, const kv_snap *snap, const ch
 /** A time to live: 0, up to KV_TTL_MAX, or KV_TTL_NONE. */
 int kvi_api_check_ttl(uint64_t ttl_ms, const char *name) KVI_NODISCARD;
 
+/** How many replicas: up to KV_REPLICAS_MAX, KV_QUORUM or KV_ALL. */
+int kvi_api_check_replicas(uint8_t count, const char *name) KVI_NODISCARD;
+
 /** None of these bytes is used yet. */
 int kvi_api_check_reserved(const uint8_t *reserved, size_t len, const char *name) KVI_NODISCARD;
 

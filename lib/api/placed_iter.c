@@ -233,14 +233,12 @@ int kvi_api_walk_next(kvi_api_walk *w, kv_entry *entry)
     }
     while (w->stand != AT_END) {
         err = w->in_page ? KV_OK : page_fetch(w);
-        if (!err)
-            err = show_next(w, entry);
-        else
+        if (err)
             return err;
-        if (err == KV_ENOTFOUND)
-            err = page_end(w);
-        else
+        err = show_next(w, entry);
+        if (err != KV_ENOTFOUND)
             return err;
+        err = page_end(w);
         if (err)
             return err;
     }

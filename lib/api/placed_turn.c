@@ -34,8 +34,6 @@ static void step_until(kvi_api_store *s, const bool *done)
 
 void kvi_api_turn_take(kvi_api_store *s, kvi_api_turn *t, void (*run)(kvi_post *post, kvi_node *n))
 {
-    int unused;
-
     kvi_list_init(&t->post.link);
     t->post.run = run;
     t->store = s;
@@ -48,8 +46,7 @@ void kvi_api_turn_take(kvi_api_store *s, kvi_api_turn *t, void (*run)(kvi_post *
     KVI_ASSERT(!kvi_node_is_self(s->node));
     kvi_os_event_init(&t->event);
     kvi_node_post(s->node, &t->post);
-    unused = kvi_os_event_wait(&t->event, NULL);
-    (void)unused;
+    (void)kvi_os_event_wait(&t->event, NULL);
     kvi_os_event_deinit(&t->event);
 }
 

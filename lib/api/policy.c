@@ -6,14 +6,6 @@
 #include "api/check.h"
 #include "base/error.h"
 
-static int check_count(const char *field, uint8_t count)
-{
-    if (count <= KV_REPLICAS_MAX || count == KV_QUORUM || count == KV_ALL)
-        return KV_OK;
-    return kvi_error_set(KV_EINVAL, "%s is %u, not up to %u, KV_QUORUM or KV_ALL", field, count,
-                         KV_REPLICAS_MAX);
-}
-
 static int check_placed(const kv_policy *p)
 {
     int err;
@@ -21,8 +13,8 @@ static int check_placed(const kv_policy *p)
     if (p->n > KV_REPLICAS_MAX)
         return kvi_error_set(KV_EINVAL, "kv_policy.n is %u, over the limit of %u", p->n,
                              KV_REPLICAS_MAX);
-    err = check_count("kv_policy.r", p->r);
-    return err ? err : check_count("kv_policy.w", p->w);
+    err = kvi_api_check_replicas(p->r, "kv_policy.r");
+    return err ? err : kvi_api_check_replicas(p->w, "kv_policy.w");
 }
 
 static int check_ordered(const kv_policy *p)

@@ -7,6 +7,11 @@
 #include "base/error.h"
 #include "base/hash.h"
 
+_Static_assert(KVI_GOSSIP_HEADER_LEN + KVI_GOSSIP_RECORD_MAX + 3 * KVI_GOSSIP_COUNT_LEN +
+                       KVI_GOSSIP_CHECK_LEN <=
+                   KVI_GOSSIP_MESSAGE_MIN,
+               "header and sender fit into the smallest message");
+
 static int malformed(const char *why)
 {
     return kvi_error_set(KV_ECORRUPT, "gossip message: %s", why);

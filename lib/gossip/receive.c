@@ -234,7 +234,7 @@ void kvi_gossip_heard(kvi_gossip *g, uint64_t now_ns, uint64_t node, uint64_t op
             return;
     }
     /* It does not know that it is suspected, or we do not know that it began another life: a ping
-     *  settles either. */
+     * settles either. */
     kvi_gossip_contact(g, s, port);
 }
 

@@ -18,7 +18,9 @@ int kvi_adopt_tell(kvi_membership *m)
     uint32_t count;
     const kvi_ring_member *members = kvi_ring_members(n->ring, &count);
     kvi_gossip_peer *peers = kvi_mem_alloc(n->env->mem, count * sizeof *peers);
-    int err = peers ? KV_OK : KV_ENOMEM;
+    int err =
+        peers ? KV_OK
+              : kvi_error_set(KV_ENOMEM, "cannot allocate a list of %u members", (unsigned)count);
 
     memcpy(n->peers.header.uuid, kvi_ring_uuid(n->ring), KVI_WIRE_UUID_LEN);
     n->peers.header.epoch = kvi_ring_epoch(n->ring);
@@ -81,11 +83,11 @@ static void record_done(ring_record *w, int err)
     KVI_ASSERT(ring != NULL);
     m->next = NULL;
     if (err) {
-        kvi_node_log(m->node, KV_LOG_ERROR, "a ring document could not be written: %s",
-                     kvi_error_name(err));
+        err =
+            kvi_error_set(err, "the ring document could not be written (%s)", kvi_error_name(err));
+        kvi_node_log(m->node, KV_LOG_ERROR, "%s", kvi_error_detail());
         if (!m->node->ring)
-            (void)snprintf(m->why, sizeof m->why, "the ring document could not be written (%s)",
-                           kvi_error_name(err));
+            (void)snprintf(m->why, sizeof m->why, "%s", kvi_error_detail());
         kvi_ring_free(ring);
     } else {
         come_into_force(m, ring);

@@ -38,7 +38,7 @@ typedef struct kvi_number_write {
 
 /** What was refused or dropped of what has come, for people and for tests. */
 typedef struct kvi_node_counters {
-    uint64_t malformed, strangers, misdirected, too_late;
+    uint64_t malformed, strangers, misdirected;
 } kvi_node_counters;
 
 struct kvi_node {
@@ -78,6 +78,8 @@ struct kvi_node {
 
 /* step.c */
 
+/** Something was posted that has not begun to run. */
+bool kvi_node_has_posts(kvi_node *n);
 /** Brings cluster->now_ns and wall_ms up to date. */
 void kvi_node_refresh(kvi_node *n);
 /** One turn, without the transport's step; whether anything happened. */

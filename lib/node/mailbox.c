@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/error.h"
 
-/** What an unanswered message costs beside its bytes. */
+/** What a message that waits costs beside its bytes. */
 #define MAIL_OVERHEAD (sizeof(kvi_mail) + KVI_MAILBOX_ADDRESS_MAX + 1)
 
 static kvi_mail *mail_new(const kvi_mem *mem, const kv_peer *from, const void *message, size_t len)
@@ -30,8 +30,8 @@ static kvi_mail *mail_new(const kvi_mem *mem, const kv_peer *from, const void *m
     return mail;
 }
 
-/** Under the lock. There is no room: the peer is remembered for resume. One that cannot be, as there
- *  are too many or no memory, would wait for ever: its message is lost instead. */
+/** Under the lock. There is no room: the peer is remembered for resume. One that cannot be, as
+ *  there are too many or no memory, would wait for ever: its message is lost instead. */
 static int refuse(kvi_mailbox *m, const char *address)
 {
     char *copy;

@@ -22,8 +22,8 @@
 #define KVI_JOIN_PAUSE_NS     UINT64_C(200000000) /* then half as much again, up to … */
 #define KVI_JOIN_PAUSE_MAX_NS UINT64_C(5000000000)
 #define KVI_CHANGE_RESEND_NS  UINT64_C(200000000)
-/* per peer: asking for, or telling of, a newer one */
-#define KVI_ADOPT_RETRY_NS    UINT64_C(200000000)
+#define KVI_ADOPT_RETRY_NS    UINT64_C(200000000) /* the modules are told again of what they lack */
+/* To one peer: asking for a newer document, telling of one, saying which opening is here. */
 #define KVI_RING_TELL_NS      UINT64_C(300000000)
 
 /** A change that the authority has to decide. */
@@ -74,11 +74,12 @@ uint64_t kvi_membership_deadline(const kvi_membership *m);
 /* --- between membership.c, adopt.c and authority.c -------------------------------------------- */
 
 /** adopt.c: takes over ring, a newer document, makes it durable and then the node's. False, and it
- *  stays the caller's, where another is on its way. */
+ *  stays the caller's: another is on its way, or there is no memory to encode it. */
 bool kvi_adopt_begin(kvi_membership *m, kvi_ring *ring);
 /** adopt.c: decodes, checks and begins. */
 void kvi_adopt_bytes(kvi_membership *m, kvi_slice document);
-/** adopt.c: the ring is the node's now: tells the modules. KV_ENOMEM: some do not know all of it. */
+/** adopt.c: the ring is the node's now: tells the modules. KV_ENOMEM: some do not know all of
+ *  it. */
 int kvi_adopt_tell(kvi_membership *m);
 /** adopt.c: does that again, where it had failed and its time has come. */
 void kvi_adopt_retry(kvi_membership *m);

@@ -14,10 +14,10 @@
 /** Rounds of closing in which nothing can be done but to wait for the executor. */
 #define CLOSE_WAIT_NS UINT64_C(10000000)
 
-/** A job was handed back. */
 /** The address of a node that nobody reaches. */
 #define NOWHERE "-"
 
+/** A job was handed back. */
 static void wake(void *user)
 {
     kvi_node_wake(user);
@@ -91,8 +91,9 @@ static int start_transport(kvi_node *n, const kvi_node_config *config)
     if (!n->has_transport)
         return KV_OK;
     err = n->transport.start(n->transport.self, &n->mailbox.base, &n->host, config->listen);
-    if (err)
-        return err;
+    if (err) /* a transport cannot set a detail */
+        return kvi_error_set(err, "the transport cannot start at \"%s\" (%s)", config->listen,
+                             kvi_error_name(err));
     atomic_store(&n->started, true);
     n->peers.transport = &n->transport;
     return KV_OK;
@@ -173,12 +174,7 @@ static int node_new(const kvi_node_config *config, kvi_node **out)
 
 static bool idle(kvi_node *n)
 {
-    bool posts;
-
-    kvi_os_mutex_lock(&n->lock);
-    posts = !kvi_list_empty(&n->posts);
-    kvi_os_mutex_unlock(&n->lock);
-    return !posts && kvi_storage_idle(&n->storage) &&
+    return !kvi_node_has_posts(n) && kvi_storage_idle(&n->storage) &&
            (!n->coordinator || kvi_coordinator_idle(n->coordinator));
 }
 
@@ -309,7 +305,7 @@ void kvi_node_ask_space(kvi_node *n, kvi_space_ask *ask)
 
 uint64_t kvi_node_digest(const kvi_node *n)
 {
-    uint64_t digest = kvi_hash64(&n->counters.malformed, 0, n->identity.node_id);
+    uint64_t digest = kvi_mix64(n->identity.node_id);
     kvi_buf bytes;
 
     kvi_buf_init(&bytes, n->env->mem);

@@ -56,6 +56,8 @@ static void split_send(kvi_peers *p, kvi_peer *peer, kvi_split_link *s, uint64_t
 
 void kvi_peers_resend(kvi_peers *p, uint64_t now_ns)
 {
+    if (p->splits == 0)
+        return;
     KVI_MAP_EACH(i, &p->map) {
         kvi_peer *peer = kvi_map_at(&p->map, i)->value;
         kvi_list *n = peer->splits.next;
@@ -73,13 +75,15 @@ uint64_t kvi_peers_deadline(const kvi_peers *p)
 {
     uint64_t first = UINT64_MAX;
 
+    if (p->splits == 0)
+        return first;
     KVI_MAP_EACH(i, &p->map) {
         const kvi_peer *peer = kvi_map_at(&p->map, i)->value;
 
         KVI_LIST_EACH(n, &peer->splits) {
-            uint64_t due = kvi_wire_split_due(&KVI_CONTAINER_OF(n, kvi_split_link, link)->split);
+            const kvi_split_link *s = KVI_CONTAINER_OF(n, kvi_split_link, link);
 
-            first = due < first ? due : first;
+            first = kvi_min_u64(first, kvi_wire_split_due(&s->split));
         }
     }
     return first;

@@ -181,8 +181,6 @@ static void envelope(kvi_node *n, const kvi_mail *mail, kvi_slice bytes, bool wh
             dispatch(n, mail, &h, standing, &m, whole);
         else
             n->counters.strangers++;
-        if (standing == HOST && n->cluster.ring)
-            return; /* what follows is judged anew when it comes again */
     }
     if (err != KV_ENOTFOUND)
         n->counters.malformed++;

@@ -58,18 +58,9 @@ void kvi_record_key(char letter, uint8_t out[KVI_RECORD_KEY_LEN])
 int kvi_record_read(kvi_lsm *lsm, char letter, kvi_buf *out)
 {
     uint8_t key[KVI_RECORD_KEY_LEN];
-    kvi_lsm_get g = {{key, sizeof key}, KVI_LSM_SEQ_LATEST, INT64_MIN, false};
-    kvi_lsm_value v;
-    int err;
 
     kvi_record_key(letter, key);
-    err = kvi_lsm_get_value(lsm, &g, out, &v);
-    if (err)
-        return err;
-    if (v.unpin)
-        err = kvi_buf_set(out, v.data.data, v.data.len);
-    kvi_lsm_value_release(&v);
-    return err;
+    return kvi_storage_get(lsm, kvi_slice_of(key, sizeof key), false, out);
 }
 
 void kvi_identity_encode(const kvi_node_identity *id, uint8_t out[KVI_RECORD_IDENTITY_LEN])

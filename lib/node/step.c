@@ -37,6 +37,16 @@ void kvi_node_post(kvi_node *n, kvi_post *p)
     kvi_node_wake(n);
 }
 
+bool kvi_node_has_posts(kvi_node *n)
+{
+    bool any;
+
+    kvi_os_mutex_lock(&n->lock);
+    any = !kvi_list_empty(&n->posts);
+    kvi_os_mutex_unlock(&n->lock);
+    return any;
+}
+
 static bool run_posts(kvi_node *n)
 {
     kvi_list mine;
@@ -58,10 +68,13 @@ static bool run_posts(kvi_node *n)
 
 static void transport_step(kvi_node *n, uint64_t wait_ns)
 {
+    int err;
+
     if (!n->started || !n->transport.step)
         return;
-    if (n->transport.step(n->transport.self, wait_ns))
-        kvi_node_log(n, KV_LOG_WARN, "the transport's step failed: %s", kv_error_detail());
+    err = n->transport.step(n->transport.self, wait_ns);
+    if (err)
+        kvi_node_log(n, KV_LOG_WARN, "the transport's step failed: %s", kvi_error_name(err));
 }
 
 static bool receive(kvi_node *n)
@@ -124,31 +137,21 @@ static bool tick(kvi_node *n)
     return any;
 }
 
-static uint64_t earliest(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /** Monotonic; UINT64_MAX: none. */
 static uint64_t next_timer(const kvi_node *n)
 {
     uint64_t t = kvi_membership_deadline(&n->membership);
 
     if (n->cluster.ring)
-        t = earliest(t, kvi_gossip_deadline(n->gossip));
-    t = earliest(t, kvi_replication_deadline(n->replication));
-    t = earliest(t, kvi_coordinator_deadline(n->coordinator));
-    return earliest(t, kvi_peers_deadline(&n->peers));
+        t = kvi_min_u64(t, kvi_gossip_deadline(n->gossip));
+    t = kvi_min_u64(t, kvi_replication_deadline(n->replication));
+    t = kvi_min_u64(t, kvi_coordinator_deadline(n->coordinator));
+    return kvi_min_u64(t, kvi_peers_deadline(&n->peers));
 }
 
 static bool work_waits(kvi_node *n)
 {
-    bool posts;
-
-    kvi_os_mutex_lock(&n->lock);
-    posts = !kvi_list_empty(&n->posts);
-    kvi_os_mutex_unlock(&n->lock);
-    return posts || n->peers.refused > 0 || kvi_storage_ready(&n->storage) ||
+    return kvi_node_has_posts(n) || n->peers.refused > 0 || kvi_storage_ready(&n->storage) ||
            !kvi_mailbox_empty(&n->mailbox);
 }
 

@@ -12,20 +12,26 @@
 /** Expiry is part of the objects: the engine judges none. */
 #define NOTHING_EXPIRES INT64_MIN
 
-/** Reads r's key into r's buf. KVI_AGAIN: the disk is needed, and was not asked for. */
-static int read_key(kvi_lsm *lsm, kvi_store_read *r, bool memory_only)
+int kvi_storage_get(kvi_lsm *lsm, kvi_slice key, bool memory_only, kvi_buf *out)
 {
-    kvi_lsm_get g = {r->key, KVI_LSM_SEQ_LATEST, NOTHING_EXPIRES, memory_only};
+    kvi_lsm_get g = {key, KVI_LSM_SEQ_LATEST, NOTHING_EXPIRES, memory_only};
     kvi_lsm_value v;
-    int err = kvi_lsm_get_value(lsm, &g, r->value, &v);
+    int err = kvi_lsm_get_value(lsm, &g, out, &v);
 
-    if (err == KV_ENOTFOUND)
-        kvi_buf_clear(r->value);
     if (err)
         return err;
     if (v.unpin)
-        err = kvi_buf_set(r->value, v.data.data, v.data.len);
+        err = kvi_buf_set(out, v.data.data, v.data.len);
     kvi_lsm_value_release(&v);
+    return err;
+}
+
+static int read_key(kvi_lsm *lsm, kvi_store_read *r, bool memory_only)
+{
+    int err = kvi_storage_get(lsm, r->key, memory_only, r->value);
+
+    if (err == KV_ENOTFOUND)
+        kvi_buf_clear(r->value);
     return err;
 }
 

@@ -57,6 +57,10 @@ void kvi_storage_write(kvi_storage *s, kvi_store_write *w);
 void kvi_storage_sync(kvi_storage *s, kvi_store_sync *y);
 void kvi_storage_scan(kvi_storage *s, kvi_store_scan *c);
 
+/** Reads a physical key into out, in this thread. KV_ENOTFOUND; KVI_AGAIN: memory_only, and it
+ *  needs the disk. */
+int kvi_storage_get(kvi_lsm *lsm, kvi_slice key, bool memory_only, kvi_buf *out) KVI_NODISCARD;
+
 /** Calls done of what is complete, and of some of what that begins and completes at once; says
  *  whether there was any. To be called until there was none. */
 bool kvi_storage_complete(kvi_storage *s);

@@ -40,8 +40,8 @@ enum { KVI_RING_FORMING = 1, KVI_RING_SERVING = 2 };
 
 typedef struct kvi_ring kvi_ring;
 
-/** A node of the ring. zone: "" is a zone as any other. Strings in a document live as long as it.
- *  */
+/** A node of the ring. zone: "" is a zone as any other. Strings in a document live as long as the
+ *  document. */
 typedef struct kvi_ring_member {
     uint64_t node_id; /* not 0 */
     uint16_t weight;  /* its share of partitions is weight / sum of weights; 0: owns none */

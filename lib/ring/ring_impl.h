@@ -95,9 +95,8 @@ static inline uint32_t kvi_ring_visit(kvi_ring_order order, uint32_t mask, uint3
 /** How near other partitions of member are to `at`: 0 where none is less than spread away. */
 int kvi_ring_nearness(const kvi_ring *ring, unsigned spread, uint32_t at, uint16_t member);
 
-/** Lets partitions that moved trade places so that the loads of spread replicas become
- *  more even. before: the
- *  owners before the change, NOBODY where one has left. */
+/** Lets partitions that moved trade places so that the loads of spread replicas become more even.
+ *  before: the owners before the change, NOBODY where one has left. */
 int kvi_ring_even_out(kvi_ring *ring, unsigned spread, const uint16_t *before, kvi_ring_order order)
     KVI_NODISCARD;
 

@@ -62,7 +62,8 @@ void kvi_sim_machine_poke(kvi_sim_machine *m);
 /** A host's call may have left something to do. */
 void kvi_sim_machine_rearm(kvi_sim_machine *m);
 void kvi_sim_machine_pause(kvi_sim_machine *m, bool paused);
-/** Its monotonic clock goes faster by so many parts per million from now on, slower where negative. */
+/** Its monotonic clock goes faster by so many parts per million from now on, slower where
+ *  negative. */
 void kvi_sim_machine_drift(kvi_sim_machine *m, int64_t ppm);
 /** Lets the world go on until something has happened for it, or for so long. */
 void kvi_sim_machine_idle(void *machine, uint64_t wait_ns);

@@ -84,7 +84,7 @@ static void launch(kvi_sim_net *net, parcel *p)
 }
 
 /** Draws the fate of a message from an endpoint, and takes over p. */
-static int dispatch(kvi_sim_endpoint *e, parcel *p)
+static void dispatch(kvi_sim_endpoint *e, parcel *p)
 {
     kvi_sim_net *net = e->net;
     kvi_sim_rng *rng = &net->world->rng;
@@ -95,7 +95,7 @@ static int dispatch(kvi_sim_endpoint *e, parcel *p)
     if (is_cut(net, e->index, p->to) || kvi_sim_rng_chance(rng, net->knobs.loss_ppm)) {
         net->lost++;
         parcel_free(p);
-        return KV_OK;
+        return;
     }
     if (kvi_sim_rng_chance(rng, net->knobs.duplicate_ppm)) {
         parcel *twin = parcel_new(net, p->from, p->address, p->to, p->len);
@@ -106,7 +106,6 @@ static int dispatch(kvi_sim_endpoint *e, parcel *p)
         }
     }
     launch(net, p);
-    return KV_OK;
 }
 
 /* --- the transport ------------------------------------------------------------------------ */
@@ -157,7 +156,8 @@ static int net_send(void *self, const char *address, const kv_slice *parts, size
             memcpy(p->bytes + at, parts[i].data, parts[i].len);
         at += parts[i].len;
     }
-    return dispatch(e, p);
+    dispatch(e, p);
+    return KV_OK;
 }
 
 bool kvi_sim_endpoint_ready(const kvi_sim_endpoint *e)

@@ -2,11 +2,12 @@
  * A simulated network behind the transport seam (kv_transport of kv.h): endpoints at addresses,
  * messages as events of a world, faults by knobs and by cuts of single directions.
  *
- * 1. What is sent is copied, and lost, doubled or delayed by the world's seed. A cut holds when it is
- *    sent and when it arrives.
- * 2. What has arrived waits at the endpoint until its store steps; `arrived` tells whoever steps
- *    it. A message that was under way when its receiver stopped never arrives, though another may
- *    listen at the same address by then.
+ * 1. What is sent is copied, and lost, doubled or delayed by the world's seed. A cut holds when it
+ *    is sent and when it arrives.
+ * 2. What has arrived waits at the endpoint until its store steps; `notify` tells whoever steps it.
+ *    One that the store has no room for holds up all behind it, whoever sent those, until a
+ *    resume. A message that was under way when its receiver stopped never arrives, though another
+ *    may listen at the same address by then.
  * 3. A store's step that waits lets the world run until something is there for it.
  * 4. Addresses are vouched for: an endpoint speaks as what it listens to. One thread.
  */

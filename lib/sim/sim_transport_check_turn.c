@@ -164,7 +164,6 @@ void kvi_tcheck_step(kvi_tcheck *c, unsigned i, uint64_t timeout_ns)
     kvi_tcheck_inbox_set_in_step(&end->inbox, true);
     (void)end->transport.step(end->transport.self, timeout_ns);
     kvi_tcheck_inbox_set_in_step(&end->inbox, false);
-    (void)c;
 }
 
 void kvi_tcheck_turn(kvi_tcheck *c, unsigned i)
