@@ -87,11 +87,13 @@ static void check_hint_value(kvi_slice value)
     uint64_t bytes = UNTOUCHED;
     int err = kvi_key_parse_hint_value(value, &made_ms, &bytes);
 
-    KVI_ASSERT((err == KV_OK) == (value.len == KVI_KEY_HINT_VALUE_LEN));
     if (err) {
+        KVI_ASSERT(value.len != KVI_KEY_HINT_VALUE_LEN ||
+                   kvi_get_u64((const uint8_t *)value.data + 8) > KVI_KEY_HINT_BYTES_MAX);
         KVI_ASSERT(err == KV_ECORRUPT && made_ms == (int64_t)UNTOUCHED && bytes == UNTOUCHED);
         return;
     }
+    KVI_ASSERT(value.len == KVI_KEY_HINT_VALUE_LEN && bytes <= KVI_KEY_HINT_BYTES_MAX);
     kvi_key_hint_value(made, made_ms, bytes);
     KVI_ASSERT(memcmp(made, value.data, sizeof made) == 0);
 }
