@@ -43,8 +43,11 @@ static void cuts(c1_nemesis *n)
         }
         break;
     case 2: /* some links */
-        for (unsigned i = 0; i < count; i++)
-            cut(n, any(n), any(n), both);
+        for (unsigned i = 0; i < count; i++) {
+            unsigned from = any(n);
+
+            cut(n, from, any(n), both);
+        }
         break;
     default:
         cut(n, one, any(n), both);

@@ -46,9 +46,11 @@ static void change(c8_liar *l, size_t from)
 
     if (l->out.len <= from)
         return;
-    while (changes-- > 0)
-        l->out.data[from + kvt_rng_below(&l->rng, l->out.len - from)] ^=
-            (uint8_t)(1 + kvt_rng_below(&l->rng, 255));
+    while (changes-- > 0) {
+        size_t at = from + kvt_rng_below(&l->rng, l->out.len - from);
+
+        l->out.data[at] ^= (uint8_t)(1 + kvt_rng_below(&l->rng, 255));
+    }
 }
 
 static void garbage(c8_liar *l)

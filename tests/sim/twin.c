@@ -314,6 +314,7 @@ static bool do_conditional(kvt_twin *m)
     const kvt_context *c = &m->contexts[kvt_twin_draw(m, KVT_CONTEXTS)];
     uint8_t condition = (uint8_t)(KV_IF_ABSENT + kvt_twin_draw(m, 2));
     bool put = kvt_twin_draw(m, 4) > 0;
+    unsigned space;
 
     if (c->len > 0 && kvt_twin_draw(m, 2) == 0) {
         if (kvt_twin_draw(m, 8) > 0)
@@ -321,7 +322,8 @@ static bool do_conditional(kvt_twin *m)
         return write_one(m, (unsigned)(c->slot / m->h.key_count), c->slot % m->h.key_count, put,
                          condition, c);
     }
-    return write_one(m, (unsigned)kvt_twin_draw(m, KVT_SPACES), draw_key(m), put, condition, NULL);
+    space = (unsigned)kvt_twin_draw(m, KVT_SPACES);
+    return write_one(m, space, draw_key(m), put, condition, NULL);
 }
 
 static int fill_batch(kvt_twin *m, kv_batch *b, uint32_t ops, size_t *key, unsigned *space)
